@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package envs
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/evenkeel/evenkeel/images"
+)
+
+// Definition is a loaded env.yaml with everything it names: nothing in it still has to be read from a file.
+type Definition struct {
+	File     string                    `json:"file"` // absolute path of env.yaml
+	Dir      string                    `json:"dir"`
+	Name     string                    `json:"name"`
+	ID       string                    `json:"id"` // project id
+	Settings map[string]string         `json:"settings,omitempty"`
+	Access   Access                    `json:"access"`
+	Machines map[string]Kind           `json:"machines"`
+	Default  string                    `json:"default,omitempty"`
+	Tiers    map[string]Tier           `json:"tiers"`
+	Recipes  map[string]*images.Recipe `json:"-"` // by the path as written, relative to Dir
+}
+
+// Access says who may log in.
+type Access struct {
+	User string   `json:"user,omitempty"` // default: evenkeel
+	Keys []string `json:"keys,omitempty"` // authorized_keys lines, read from the files
+}
+
+// Kind is one entry of machines: Count machines alike. `web` with Count 2 is web-1 and web-2.
+type Kind struct {
+	Count     int     `json:"count"`
+	Image     string  `json:"image"` // recipe path as written
+	CPUs      int     `json:"cpus"`
+	Memory    int64   `json:"memory"` // bytes
+	Disk      int64   `json:"disk"`   // bytes
+	Allow     []Rule  `json:"allow,omitempty"`
+	Health    *Health `json:"health,omitempty"`
+	Stateless bool    `json:"stateless"`
+}
+
+// Rule lets something in. Exactly one of the From forms: "anywhere", a kind's name, a CIDR.
+type Rule struct {
+	From     string `json:"from"`
+	PortLow  int    `json:"port_low"` // equal to PortHigh for one port
+	PortHigh int    `json:"port_high"`
+	Proto    string `json:"proto"` // tcp or udp
+}
+
+// Health is how to tell that a machine does its work. Exactly one of HTTP, TCP, Exec.
+type Health struct {
+	HTTP   string        `json:"http,omitempty"` // ":80/path"
+	TCP    string        `json:"tcp,omitempty"`  // ":5432"
+	Exec   string        `json:"exec,omitempty"` // a shell line on the machine, exit 0 is healthy
+	Within time.Duration `json:"within"`         // default 90 s
+}
+
+// Tier is one place. What it overrides is an allowed difference.
+type Tier struct {
+	Provider string                 `json:"provider"`
+	Config   json.RawMessage        `json:"config,omitempty"` // the provider's own block, decoded by it
+	Settings map[string]string      `json:"settings,omitempty"`
+	Machines map[string]Override    `json:"machines,omitempty"`
+	Publish  map[string]map[int]int `json:"publish,omitempty"` // machine name -> port -> loopback port
+}
+
+// Override is what a tier may change of a kind; zero values leave it.
+type Override struct {
+	Count  int   `json:"count,omitempty"`
+	CPUs   int   `json:"cpus,omitempty"`
+	Memory int64 `json:"memory,omitempty"`
+	Disk   int64 `json:"disk,omitempty"`
+}
+
+// Plan is what one tier of a definition comes to: pure data, the same for the same files. Machines are sorted by name.
+type Plan struct {
+	Env      string                    `json:"env"` // environment ID
+	Project  string                    `json:"project"`
+	Name     string                    `json:"name"`
+	Tier     string                    `json:"tier"`
+	Provider string                    `json:"provider"`
+	Config   json.RawMessage           `json:"config,omitempty"`
+	Access   Access                    `json:"access"`
+	Machines []Machine                 `json:"machines"`
+	Recipes  map[string]*images.Recipe `json:"-"` // by Machine.Image
+}
+
+// Machine is one machine of a plan.
+type Machine struct {
+	Name      string            `json:"name"`      // web-1
+	Kind      string            `json:"kind"`      // web
+	Image     string            `json:"image"`     // recipe path as written
+	ImageKey  string            `json:"image_key"` // "" where no lock exists yet
+	CPUs      int               `json:"cpus"`
+	Memory    int64             `json:"memory"`
+	Disk      int64             `json:"disk"`
+	Allow     []Rule            `json:"allow,omitempty"`
+	Publish   []Publish         `json:"publish,omitempty"` // from allow anywhere, with the tier's pins
+	Health    *Health           `json:"health,omitempty"`
+	Settings  map[string]string `json:"settings,omitempty"`
+	Stateless bool              `json:"stateless"`
+}
+
+// Publish is one port reachable from outside; HostPort 0: free choice.
+type Publish struct {
+	Port     int    `json:"port"`
+	Proto    string `json:"proto"`
+	HostPort int    `json:"host_port,omitempty"`
+}

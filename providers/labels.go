@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package providers
+
+import (
+	"fmt"
+	"regexp"
+	"time"
+)
+
+// Labels stand on an object from the moment it exists and come back word for word. At most 16 (MaxLabels); keys match
+// [a-z][a-z0-9-]{0,31}; values are at most 255 bytes of `[A-Za-z0-9 +=._:/@-]`. A place that needs a prefix or another
+// alphabet for keys maps them itself and maps them back.
+type Labels map[string]string
+
+// The labels the core sets. Providers may read them; they never change one.
+const (
+	LabelProject     = "project"      // project id from env.yaml
+	LabelEnv         = "env"          // environment ID
+	LabelName        = "name"         // machine name
+	LabelSpec        = "spec"         // Spec.Digest
+	LabelImageKey    = "image-key"    // images.Image.Key
+	LabelImageDigest = "image-digest" // images.Image.Digest
+	LabelHostCA      = "host-ca"      // the machine's host CA: "ssh-ed25519 AAAA..."
+	LabelOwner       = "owner"        // user@host that made it
+	LabelCreated     = "created"      // RFC 3339, UTC
+	LabelExpires     = "expires"      // RFC 3339, UTC; absent: never
+)
+
+// MaxLabels is the most labels one object carries: AWS allows 50 tags, OpenStack 128 metadata items, but libvirt's and docker's are
+// free and metal's inventory is a file; 16 leaves every place room for its own.
+const MaxLabels = 16
+
+var (
+	labelKey   = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)
+	labelValue = regexp.MustCompile(`^[A-Za-z0-9 +=._:/@-]{0,255}$`)
+)
+
+// Validate reports the first label that breaks the rules above.
+func (l Labels) Validate() error {
+	if len(l) > MaxLabels {
+		return fmt.Errorf("%d labels, at most %d are allowed", len(l), MaxLabels)
+	}
+	for k, v := range l {
+		if !labelKey.MatchString(k) {
+			return fmt.Errorf("label key %q does not match %s", k, labelKey)
+		}
+		if !labelValue.MatchString(v) {
+			return fmt.Errorf("label %s has value %q, which does not match %s", k, v, labelValue)
+		}
+	}
+	return nil
+}
+
+// Time reads a label that holds a time; the zero time where it is absent or malformed.
+func (l Labels) Time(key string) time.Time {
+	t, err := time.Parse(time.RFC3339, l[key])
+	if err != nil {
+		return time.Time{}
+	}
+	return t
+}

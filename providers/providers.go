@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package providers
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/evenkeel/evenkeel/images"
+	"github.com/evenkeel/evenkeel/internal/problem"
+	"github.com/evenkeel/evenkeel/internal/progress"
+)
+
+type (
+	// Problem is one thing wrong with what a person wrote.
+	Problem = problem.Problem
+	// Progress receives what a Put is doing; it may be nil, and is safe for concurrent use.
+	Progress = progress.Func
+	// Event is one step told to Progress.
+	Event = progress.Event
+)
+
+// Plugin is a provider not yet opened; static facts are data.
+type Plugin struct {
+	Name    string
+	Formats []images.Format // what it boots from, all of them are handed to PutImage
+	Traits  Traits
+	// Open decodes config strictly (unknown keys are Invalid) and connects. The Provider outlives ctx, which bounds Open only.
+	Open func(ctx context.Context, config json.RawMessage, log hclog.Logger) (Provider, error)
+}
+
+// Traits are what holds for every machine of a provider.
+type Traits struct {
+	Local      bool `json:"local"`       // machines run on this computer: ports are published on loopback
+	HostKernel bool `json:"host_kernel"` // machines run the host's kernel (containers)
+}
+
+// Provider realizes machines in one place. Every method is idempotent and safe for concurrent use; the place is the only
+// record, there is no state but labels. Errors are *Error. A probe that failed is an error, never "absent".
+type Provider interface {
+	// Check reports what PutMachine would refuse, without creating anything.
+	Check(ctx context.Context, spec Spec) ([]Problem, error)
+	// PutImage makes the image available in the place. Repeated, it finds what is there. Two at once make one.
+	// After failure or cancel nothing half-made can be taken for the image.
+	PutImage(ctx context.Context, img images.Image, p Progress) (ImageRef, error)
+	// PutMachine creates the machine spec describes and returns once it runs and its SSH endpoint is known (not: answers).
+	// A machine of that environment and name with an equal Spec.Digest is returned as it is (started if it was stopped), with its
+	// own labels, after its published ports were brought to spec.Publish; one with another digest is Conflict; a Partial one is made
+	// anew; one whose project label differs is Conflict. Two at once make one. After failure or cancel no machine is left: the
+	// call returns when undo is done.
+	PutMachine(ctx context.Context, spec Spec, img ImageRef, p Progress) (Machine, error)
+	// ListMachines lists the machines of one environment by name, Partial ones included.
+	ListMachines(ctx context.Context, env string) ([]Machine, error)
+	// ListEnvs lists every environment ID for which any object of ours exists, sorted.
+	ListEnvs(ctx context.Context) ([]EnvInfo, error)
+	// DeleteMachine removes a machine by Machine.ID, running or not, with its own disk but not its data disks. Absent is success.
+	DeleteMachine(ctx context.Context, id string) error
+	// DeleteEnv removes every object of an environment, data disks too unless keepData. Absent is success.
+	DeleteEnv(ctx context.Context, env string, keepData bool) error
+	// Close releases the connection; machines go on.
+	Close() error
+}
+
+// ImageRef is a place's own name for an image, opaque to the core.
+type ImageRef string
+
+// Spec is one machine to be. A field is here only because every provider honours it and the conformance suite proves it.
+type Spec struct {
+	Env      string `json:"env"`    // environment ID, at most 40 characters
+	Name     string `json:"name"`   // machine name, a DNS label: web-1
+	CPUs     int    `json:"cpus"`   // at least 1
+	Memory   int64  `json:"memory"` // bytes
+	Disk     int64  `json:"disk"`   // bytes
+	ImageKey string `json:"image_key"`
+	Labels   Labels `json:"labels"`
+	Publish  []Port `json:"publish,omitempty"` // ports that local providers forward from loopback; ignored by others
+	Seed     Seed   `json:"seed"`              // what first boot needs
+}
+
+// Port is a port of a machine reachable from outside its environment. In a Spec, HostPort 0 lets a local provider choose a free, stable one.
+type Port struct {
+	Port     int    `json:"port"`
+	Proto    string `json:"proto"` // tcp or udp
+	HostPort int    `json:"host_port,omitempty"`
+}
+
+// State is what the place says of a machine.
+type State string
+
+const (
+	Running   State = "running"
+	Stopped   State = "stopped"
+	Suspended State = "suspended"
+	Partial   State = "partial" // half-made by a run that died; PutMachine makes it anew
+	Unknown   State = "unknown" // the place would not say
+)
+
+// Machine is a machine as the place describes it. It is data; verbs take its ID.
+type Machine struct {
+	ID      string    `json:"id"` // the place's own, opaque
+	Env     string    `json:"env"`
+	Name    string    `json:"name"`
+	State   State     `json:"state"`
+	SSH     string    `json:"ssh,omitempty"`     // host:port to dial for SSH; empty while unknown or when stopped
+	Address string    `json:"address,omitempty"` // in the environment's private network
+	Ports   []Port    `json:"ports,omitempty"`   // published, HostPort filled in; on loopback for local providers
+	Labels  Labels    `json:"labels"`
+	Created time.Time `json:"created"`
+}
+
+// EnvInfo is one environment found in a place.
+type EnvInfo struct {
+	Env      string    `json:"env"`
+	Project  string    `json:"project,omitempty"`
+	Owner    string    `json:"owner,omitempty"`
+	Machines int       `json:"machines"`
+	Partial  bool      `json:"partial"`          // holds something half-made
+	Created  time.Time `json:"created,omitzero"` // of the oldest object
+	Expires  time.Time `json:"expires,omitzero"` // zero: never
+}

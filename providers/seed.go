@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package providers
+
+// Seed is what a machine's first boot needs and nothing else may know: who it is for the hour until it made its own key.
+// It reaches the machine by the provider's own way: Tar on a disk or copied into a container (no cloud-init runs), or UserData on clouds.
+// Both give the same outcome. HostKey is secret: it never appears in a log, an argument list, a label or an error.
+type Seed struct {
+	Hostname        string   `json:"hostname"`
+	HostKey         []byte   `json:"host_key"`         // OpenSSH private key, PEM; bootstrap only
+	HostCertificate []byte   `json:"host_certificate"` // its certificate in authorized_keys form, valid one hour
+	User            string   `json:"user"`             // login user the keys are for
+	AuthorizedKeys  []string `json:"authorized_keys"`
+}
+
+// NIC is one network interface of a machine, for Tar and NetworkConfig.
+type NIC struct {
+	MAC     string   // 52:54:00:..., how the interface is recognized
+	DHCP    bool     // IPv4 by DHCP; then the rest may be empty
+	Address string   // CIDR: 10.0.2.15/24
+	Gateway string   // or ""
+	DNS     []string // or none
+}
+
+// Where the seed's files lie in the machine. The image is built to expect them (see images/doc.go, "What every image holds").
+const (
+	PathHostKey        = "/etc/ssh/ssh_host_ed25519_key"
+	PathHostCert       = "/etc/ssh/ssh_host_ed25519_key-cert.pub"
+	PathAuthorizedKeys = "/etc/evenkeel/authorized_keys/" // + user, 0644 root
+	PathRules          = "/etc/evenkeel/nft/rules.nft"    // included by the image's /etc/nftables.conf
+	PathSettings       = "/etc/evenkeel/settings.env"
+	PathSettled        = "/etc/evenkeel/settled" // digest of what Settle laid, one line
+)
