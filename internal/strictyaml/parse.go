@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package strictyaml
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/evenkeel/evenkeel/internal/problem"
+)
+
+// What a file may be at most. Hand-written files stay far below.
+const (
+	MaxBytes    = 1 << 20
+	MaxNodes    = 50_000 // after aliases are expanded
+	MaxDepth    = 64
+	MaxProblems = 100 // what is found beyond is only counted
+)
+
+const maxSource = 2000 // bytes of a source line kept with a problem
+
+// Doc is one parsed file and the problems found in it so far. It is for one goroutine.
+type Doc struct {
+	file     string
+	lines    []string
+	root     *Node
+	problems []*problem.Problem
+	more     int // problems beyond MaxProblems
+}
+
+// ReadFile parses the file at path. The error is that of the file system; what is wrong inside the file is in the Doc. A file of more
+// than MaxBytes is not read to its end, and what is no regular file not at all.
+func ReadFile(path string) (*Doc, error) {
+	// A named pipe must not block the opening.
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read %s: %w", path, errors.Unwrap(err))
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("cannot read %s: %w", path, err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("cannot read %s: it is no regular file", path)
+	}
+	data, err := io.ReadAll(io.LimitReader(f, MaxBytes+1))
+	if err != nil {
+		return nil, fmt.Errorf("cannot read %s: %w", path, err)
+	}
+	return Parse(path, data), nil
+}
+
+// Parse parses data; file is its name in problems. It never returns nil: where data cannot be parsed the Doc holds the reason, and its
+// Root is nil.
+func Parse(file string, data []byte) *Doc {
+	d := &Doc{file: file}
+	if !d.readable(data) {
+		return d
+	}
+	d.lines = splitLines(string(bytes.TrimPrefix(data, []byte("\ufeff"))))
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	var top yaml.Node
+	err := decoder.Decode(&top)
+	switch {
+	case errors.Is(err, io.EOF) || err == nil && isEmpty(&top):
+		d.errorAt(0, 0, "", "the file is empty")
+		return d
+	case err != nil:
+		d.syntax(err)
+		return d
+	}
+	var second yaml.Node
+	if err := decoder.Decode(&second); err == nil {
+		d.errorAt(second.Line, second.Column, "", "a second document begins here; one file holds one document").Hint =
+			"remove the line ---, or put what follows into a file of its own"
+		return d
+	} else if !errors.Is(err, io.EOF) {
+		d.syntax(err)
+		return d
+	}
+	c := checker{doc: d, sizes: map[*yaml.Node]int{}, open: map[*yaml.Node]bool{}}
+	if c.check(top.Content[0], "", 1); !c.unusable {
+		d.root = &Node{doc: d, yaml: top.Content[0]}
+	}
+	return d
+}
+
+// Root is the document's one value, nil where the file could not be parsed.
+func (d *Doc) Root() *Node { return d.root }
+
+// File is the name given to Parse.
+func (d *Doc) File() string { return d.file }
+
+// Problems is all that was found so far, by position.
+func (d *Doc) Problems() problem.List {
+	list := make(problem.List, 0, len(d.problems)+1)
+	for _, p := range d.problems {
+		list = append(list, *p)
+	}
+	list.Sort()
+	if d.more > 0 {
+		list = append(list, problem.Problem{Severity: problem.Error, File: d.file, Message: fmt.Sprintf("and %d more problems", d.more)})
+	}
+	return list
+}
+
+// Errorf records a problem of the file as a whole.
+func (d *Doc) Errorf(format string, args ...any) *problem.Problem {
+	return d.errorAt(0, 0, "", fmt.Sprintf(format, args...))
+}
+
+func (d *Doc) errorAt(line, column int, path, message string) *problem.Problem {
+	p := &problem.Problem{
+		Severity: problem.Error, File: d.file, Line: line, Column: column,
+		Source: d.source(line, column), Path: path, Message: message,
+	}
+	if len(d.problems) >= MaxProblems {
+		d.more++
+		return p
+	}
+	d.problems = append(d.problems, p)
+	return p
+}
+
+// source is a line of the file, cut where it is absurdly long, empty where the column lies beyond the cut.
+func (d *Doc) source(line, column int) string {
+	if line < 1 || line > len(d.lines) {
+		return ""
+	}
+	text := d.lines[line-1]
+	if len(text) <= maxSource {
+		return text
+	}
+	text = strings.ToValidUTF8(text[:maxSource], "")
+	if column > utf8.RuneCountInString(text) {
+		return ""
+	}
+	return text
+}
+
+// readable refuses what is no text before the parser sees it.
+func (d *Doc) readable(data []byte) bool {
+	if len(data) > MaxBytes {
+		d.errorAt(0, 0, "", "the file is larger than 1MiB, the most that is read")
+		return false
+	}
+	for _, mark := range []string{"\xff\xfe", "\xfe\xff"} {
+		if bytes.HasPrefix(data, []byte(mark)) {
+			d.errorAt(0, 0, "", "the file is UTF-16; allowed is UTF-8").Hint = "save it as UTF-8"
+			return false
+		}
+	}
+	if at := bytes.IndexByte(data, 0); at >= 0 {
+		d.errorAt(0, 0, "", fmt.Sprintf("the file is binary: byte %d is NUL", at+1))
+		return false
+	}
+	for at := 0; at < len(data); {
+		r, size := utf8.DecodeRune(data[at:])
+		if r == utf8.RuneError && size == 1 {
+			line := 1 + bytes.Count(data[:at], []byte("\n"))
+			column := 1 + utf8.RuneCount(data[bytes.LastIndexByte(data[:at], '\n')+1:at])
+			d.errorAt(line, column, "", fmt.Sprintf("byte 0x%02x is no UTF-8", data[at])).Hint = "save the file as UTF-8; if it is no text, it is the wrong file"
+			return false
+		}
+		at += size
+	}
+	return true
+}
+
+var syntaxError = regexp.MustCompile(`(?s)^yaml: (?:line (\d+): )?(.*)$`)
+
+// syntax records what the parser says, at the line it names and the first character there.
+func (d *Doc) syntax(err error) {
+	line, message := 0, err.Error()
+	if m := syntaxError.FindStringSubmatch(message); m != nil {
+		line, _ = strconv.Atoi(m[1])
+		message = m[2]
+	}
+	if line > len(d.lines) {
+		line = len(d.lines)
+	}
+	column := 0
+	var text string
+	if line > 0 {
+		text = d.lines[line-1]
+		column = 1 + utf8.RuneCountInString(text) - utf8.RuneCountInString(strings.TrimLeft(text, " \t"))
+	}
+	p := d.errorAt(line, column, "", "this is no YAML: "+message)
+	indent := text[:len(text)-len(strings.TrimLeft(text, " \t"))]
+	switch {
+	case strings.Contains(indent, "\t") || strings.Contains(message, "tab character"):
+		p.Hint = "indent with spaces; YAML allows no tabs there"
+	case strings.Contains(message, "mapping values are not allowed"):
+		p.Hint = `quote a text that holds ": ", and check the indentation of this line`
+	case strings.Contains(message, "cannot start any token"):
+		p.Hint = "quote a text that begins with @, %, ` or a tab"
+	case strings.Contains(message, "unknown anchor"):
+		p.Hint = "quote a text that begins with *"
+	}
+}
+
+func isEmpty(top *yaml.Node) bool {
+	if len(top.Content) == 0 {
+		return true
+	}
+	n := top.Content[0]
+	return n.Kind == yaml.ScalarNode && n.Value == "" && n.Style == 0
+}
+
+// splitLines breaks where YAML breaks, so that line numbers are those of the parser.
+func splitLines(text string) []string {
+	text = strings.NewReplacer("\r\n", "\n", "\r", "\n", "\u0085", "\n", "\u2028", "\n", "\u2029", "\n").Replace(text)
+	return strings.Split(text, "\n")
+}
