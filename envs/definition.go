@@ -41,6 +41,9 @@ type Kind struct {
 	Stateless bool    `json:"stateless"`
 }
 
+// Anywhere is the From of a Rule that publishes a port.
+const Anywhere = "anywhere"
+
 // Rule lets something in. Exactly one of the From forms: "anywhere", a kind's name, a CIDR.
 type Rule struct {
 	From     string `json:"from"`

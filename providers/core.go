@@ -4,7 +4,10 @@ package providers
 
 import (
 	"context"
-	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -14,26 +17,27 @@ import (
 	"github.com/evenkeel/evenkeel/providers/ssh"
 )
 
-var errTODO = errors.New("not written yet")
-
-// Core is one environment with all that the verbs need. The zero value of each optional field is usable.
+// Core is one environment with all that the verbs need: a plan, and the place it is realized in. Its methods may not run at once for one
+// environment from one process; other processes are told apart by labels.
 type Core struct {
 	Plan     *envs.Plan
 	Plugin   Plugin   // static facts: Traits, Formats
 	Provider Provider // opened
 	Identity *ssh.Identity
-	Image    func(ctx context.Context, recipe string, p Progress) (images.Image, error) // ensures the image of a recipe path of the plan, with Plugin.Formats
-	Owner    string                                                                     // user@host, for labels
-	Deadline time.Duration                                                              // from a machine's creation to its first SSH answer; 0 means 5 min
-	Progress Progress                                                                   // optional
-	Log      hclog.Logger                                                               // optional
+	// Image ensures the image of a recipe path of the plan, with Plugin.Formats. Called once for each recipe that a machine has to be made from,
+	// and not at all for a plugin without Formats.
+	Image    func(ctx context.Context, recipe string, p Progress) (images.Image, error)
+	Owner    string        // user@host, for labels
+	Deadline time.Duration // from a machine's creation to its first SSH answer; 0 means DefaultDeadline
+	Progress Progress      // optional
+	Log      hclog.Logger  // optional
 }
 
-// UpOptions say what Up may do.
-type UpOptions struct {
-	Only    []string // machine or kind names; empty: all
-	Replace bool     // replace machines whose spec differs
-}
+// DefaultDeadline covers a first boot in emulation on a busy machine: 15 s alone, 160 s for three at once on two cores (measured).
+const DefaultDeadline = 5 * time.Minute
+
+// undoTime bounds each undo, which runs although its work was cancelled.
+const undoTime = 60 * time.Second
 
 // Action is what Up did, or Diff would do, with one machine.
 type Action string
@@ -43,7 +47,7 @@ const (
 	Create  Action = "create"
 	Start   Action = "start"
 	Remake  Action = "remake"  // half-made, or without its final certificate: made anew
-	Settle  Action = "settle"  // settings, names, keys or rules were laid again
+	Settle  Action = "settle"  // settings, names, keys, rules or published ports were laid again
 	Replace Action = "replace" // spec differs; needs UpOptions.Replace
 	Extra   Action = "extra"   // there, but not in the plan; left alone
 )
@@ -55,7 +59,7 @@ type Change struct {
 	Reasons []string `json:"reasons,omitempty"`
 }
 
-// Result is what Up came to. Machines are sorted by name.
+// Result is what Up came to. Machines and Changes are sorted by name.
 type Result struct {
 	Env      string    `json:"env"`
 	Changes  []Change  `json:"changes"` // one for each machine, Same included
@@ -63,65 +67,129 @@ type Result struct {
 	Pending  bool      `json:"pending"` // something would have to be replaced and was not: exit status 2
 }
 
-// Changed reports whether Up did anything.
+// Changed reports whether the call did anything.
 func (r *Result) Changed() bool {
 	for _, c := range r.Changes {
-		if c.Action != Same && c.Action != Extra && !(c.Action == Replace && r.Pending) {
+		if c.Action != Same && c.Action != Extra && (c.Action != Replace || !r.Pending) {
 			return true
 		}
 	}
 	return false
 }
 
-// Diff says what Up would do, from the place's records alone (no machine is contacted), and changes nothing.
-func (c *Core) Diff(ctx context.Context) ([]Change, error) { return nil, errTODO }
-
-// Up makes the plan's machines exist, run, hold their final host certificate, settled and healthy. It creates and settles; it destroys nothing
-// but half-made machines, unless o.Replace. After failure or cancel what this call created is gone and what was there is as it was.
-func (c *Core) Up(ctx context.Context, o UpOptions) (*Result, error) { return nil, errTODO }
-
-// Rebuild replaces the named machines (or kinds) by new ones from the current image, one at a time, each healthy before the next.
-// What it refuses: an unknown name, a machine that is not stateless (unless destroyData), the only machine of its kind (unless allowDowntime).
-func (c *Core) Rebuild(ctx context.Context, names []string, allowDowntime, destroyData bool) (*Result, error) {
-	return nil, errTODO
+// found is what the place holds of the environment, by machine name, after the question whose it is was settled.
+func (c *Core) found(ctx context.Context) (map[string]Machine, error) {
+	list, err := c.Provider.ListMachines(ctx, c.Plan.Env)
+	if err != nil {
+		return nil, err
+	}
+	byName := make(map[string]Machine, len(list))
+	for _, m := range list {
+		if p := m.Labels[LabelProject]; p != "" && p != c.Plan.Project {
+			return nil, &Error{
+				Code: Conflict, Op: "use", Subject: "environment " + c.Plan.Env,
+				Err:  fmt.Errorf("it belongs to another project: its machine %s has project id %s, this env.yaml has %s", m.Name, p, c.Plan.Project),
+				Hint: "give this project another name, or use --as",
+			}
+		}
+		byName[m.Name] = m
+	}
+	return byName, nil
 }
 
-// Down removes the environment, data disks too unless keepData. Absent is success. It returns what was removed.
-func (c *Core) Down(ctx context.Context, keepData bool) ([]Machine, error) { return nil, errTODO }
-
-// Stop stops machines (all where names is empty); Start starts them and ends with Settle on every running machine.
-func (c *Core) Stop(ctx context.Context, names []string) ([]Machine, error) { return nil, errTODO }
-func (c *Core) Start(ctx context.Context, names []string) (*Result, error)  { return nil, errTODO }
-
-// Status is one machine as `env status` shows it.
-type Status struct {
-	Machine
-	Kind    string `json:"kind"`
-	Planned bool   `json:"planned"`          // in the plan
-	Drifted bool   `json:"drifted"`          // spec digest differs from the plan's
-	Ready   *bool  `json:"ready,omitempty"`  // nil: not asked (only with check)
-	Reason  string `json:"reason,omitempty"` // why it is not ready
+// pick resolves machine and kind names against the plan; none means all. Unknown ones are Invalid.
+func (c *Core) pick(names []string) ([]envs.Machine, error) {
+	if len(names) == 0 {
+		return c.Plan.Machines, nil
+	}
+	wanted := map[string]bool{}
+	for _, n := range names {
+		known := false
+		for _, m := range c.Plan.Machines {
+			if m.Name == n || m.Kind == n {
+				wanted[m.Name], known = true, true
+			}
+		}
+		if !known {
+			return nil, &Error{
+				Code: Invalid, Op: "find", Subject: "machine " + n,
+				Err: fmt.Errorf("environment %s has no machine or kind of that name; it has %s", c.Plan.Env, strings.Join(c.machineNames(), ", ")),
+			}
+		}
+	}
+	var picked []envs.Machine
+	for _, m := range c.Plan.Machines {
+		if wanted[m.Name] {
+			picked = append(picked, m)
+		}
+	}
+	return picked, nil
 }
 
-// Status lists planned and actual machines by name. With check every running machine is contacted: certificate, settled digest, health.
-// Planned machines that do not exist have State "".
-func (c *Core) Status(ctx context.Context, check bool) ([]Status, error) { return nil, errTODO }
-
-// Dial opens a verified connection to a machine as user ("": the core's own login).
-func (c *Core) Dial(ctx context.Context, m Machine, user string) (*ssh.Client, error) {
-	return nil, errTODO
+func (c *Core) machineNames() []string {
+	var names []string
+	for _, m := range c.Plan.Machines {
+		names = append(names, m.Name)
+	}
+	return names
 }
 
-// Garbage is one environment that GC would remove, and why.
-type Garbage struct {
-	EnvInfo
-	Reason string `json:"reason"` // "expired 3h ago", "incomplete since 2h"
+func (c *Core) planned(name string) (envs.Machine, bool) {
+	i := slices.IndexFunc(c.Plan.Machines, func(m envs.Machine) bool { return m.Name == name })
+	if i < 0 {
+		return envs.Machine{}, false
+	}
+	return c.Plan.Machines[i], true
 }
 
-// ListGarbage finds what dead runs left in a place: expired environments, and half-made ones older than an hour. It changes nothing.
-func ListGarbage(ctx context.Context, p Provider, now time.Time) ([]Garbage, error) {
-	return nil, errTODO
+func (c *Core) deadline() time.Duration {
+	if c.Deadline > 0 {
+		return c.Deadline
+	}
+	return DefaultDeadline
 }
 
-// Collect removes one piece of garbage: of an expired environment everything, of an incomplete one only what is half-made.
-func Collect(ctx context.Context, p Provider, g Garbage) error { return errTODO }
+func (c *Core) log() hclog.Logger {
+	if c.Log == nil {
+		return hclog.NewNullLogger()
+	}
+	return c.Log
+}
+
+// spec is what m is to be made of. Labels are complete but for the host CA and the image's digest, which making it adds.
+func (c *Core) spec(m envs.Machine) Spec {
+	s := Spec{
+		Env: c.Plan.Env, Name: m.Name, CPUs: m.CPUs, Memory: m.Memory, Disk: m.Disk, ImageKey: m.ImageKey,
+		Publish: publish(m),
+	}
+	s.Labels = Labels{
+		LabelProject:  c.Plan.Project,
+		LabelEnv:      s.Env,
+		LabelName:     s.Name,
+		LabelSpec:     s.Digest(),
+		LabelImageKey: s.ImageKey,
+		LabelOwner:    c.owner(),
+		LabelCreated:  time.Now().UTC().Format(time.RFC3339),
+	}
+	return s
+}
+
+var notLabel = regexp.MustCompile(`[^A-Za-z0-9 +=._:/@-]`)
+
+func (c *Core) owner() string {
+	o := notLabel.ReplaceAllString(c.Owner, "-")
+	return o[:min(len(o), 255)]
+}
+
+func publish(m envs.Machine) []Port {
+	var ports []Port
+	for _, p := range m.Publish {
+		ports = append(ports, Port{Port: p.Port, Proto: p.Proto, HostPort: p.HostPort})
+	}
+	return ports
+}
+
+// undo is a context for taking back what ctx's work made, although ctx may be cancelled.
+func undo(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), undoTime)
+}

@@ -22,6 +22,9 @@ type NIC struct {
 	DNS     []string // or none
 }
 
+// LoginUser is the user every image has for the core: password-less sudo, keys only.
+const LoginUser = "evenkeel"
+
 // Where the seed's files lie in the machine. The image is built to expect them (see images/doc.go, "What every image holds").
 const (
 	PathHostKey        = "/etc/ssh/ssh_host_ed25519_key"

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package providers
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/evenkeel/evenkeel/envs"
+	"github.com/evenkeel/evenkeel/providers/ssh"
+)
+
+// bootstrapLife is how long the key that travels in a seed can be believed: long enough for the slowest first boot (bare metal that
+// writes its disk), short enough that metadata read later is worth nothing.
+const bootstrapLife = time.Hour
+
+// finalScript makes the machine's own host key, prints its public half, reads the certificate for it, and only then puts both in
+// place of the bootstrap pair. Killed between the two moves it leaves a machine without a valid certificate: unfinished, to be remade.
+const finalScript = `set -eu
+umask 077
+k=` + PathHostKey + `
+rm -f "$k.new" "$k.new.pub"
+ssh-keygen -q -t ed25519 -N '' -C '' -f "$k.new"
+cat "$k.new.pub"
+IFS= read -r certificate
+printf '%s\n' "$certificate" >"$k.cert"
+chmod 0644 "$k.cert" "$k.new.pub"
+mv -f "$k.new" "$k"
+mv -f "$k.new.pub" "$k.pub"
+mv -f "$k.cert" ` + PathHostCert + `
+sync
+systemctl reload ssh
+`
+
+// principal is the name a machine's host certificate is made out to, and the HostKeyAlias of its ssh_config block.
+func principal(env, machine string) string { return machine + "." + env }
+
+// HostName is the name under which a machine's host certificate is checked: web-1.shop.laptop.
+func (m Machine) HostName() string { return principal(m.Env, m.Name) }
+
+// newSeed makes a machine's throwaway host CA and the seed whose bootstrap key it vouches for.
+func (c *Core) newSeed(m envs.Machine) (Seed, *ssh.HostCA, error) {
+	ca, err := ssh.NewHostCA()
+	if err != nil {
+		return Seed{}, nil, err
+	}
+	private, public, err := ssh.GenerateKey("bootstrap")
+	if err != nil {
+		return Seed{}, nil, err
+	}
+	cert, err := ca.Sign(public, []string{principal(c.Plan.Env, m.Name)}, bootstrapLife)
+	if err != nil {
+		return Seed{}, nil, err
+	}
+	return Seed{Hostname: m.Name, HostKey: private, HostCertificate: cert, User: LoginUser, AuthorizedKeys: c.loginKeys()}, ca, nil
+}
+
+// loginKeys are the keys that may log in: the definition's, and on local tiers ours.
+func (c *Core) loginKeys() []string {
+	keys := append([]string(nil), c.Plan.Access.Keys...)
+	if c.Plugin.Traits.Local && c.Identity != nil {
+		keys = append(keys, c.Identity.PublicKeys()...)
+	}
+	return keys
+}
+
+// Dial opens a verified connection to a machine as user ("": the core's own login). A machine without its final host certificate is
+// refused with ssh.ErrUnfinished.
+func (c *Core) Dial(ctx context.Context, m Machine, user string) (*ssh.Client, error) {
+	t, err := c.target(m, user)
+	if err != nil {
+		return nil, err
+	}
+	return ssh.Dial(ctx, t)
+}
+
+func (c *Core) target(m Machine, user string) (ssh.Target, error) {
+	t := ssh.Target{Address: m.SSH, User: user, HostCA: m.Labels[LabelHostCA], Principal: m.HostName(), Identity: c.Identity}
+	if t.User == "" {
+		t.User = LoginUser
+	}
+	if d, ok := As[Dialer](c.Provider); ok && m.SSH == "" {
+		t.DialContext = func(ctx context.Context) (net.Conn, error) { return d.DialSSH(ctx, m.ID) }
+	}
+	switch {
+	case m.State != Running:
+		return t, &Error{Code: Unavailable, Op: "reach", Subject: "machine " + m.Name, Err: fmt.Errorf("it is %s", m.State), Hint: "evenkeel start " + m.Name}
+	case m.SSH == "" && t.DialContext == nil:
+		return t, &Error{Code: Unavailable, Op: "reach", Subject: "machine " + m.Name, Err: errors.New("its place names no SSH address")}
+	case t.HostCA == "":
+		return t, &Error{Code: Denied, Op: "reach", Subject: "machine " + m.Name, Err: errors.New("it carries no host CA, so nothing says whom to trust"), Hint: "evenkeel rebuild " + m.Name}
+	}
+	return t, nil
+}
+
+// contact dials until the machine answers with its final certificate, finishing it where ca is its CA and it still has the bootstrap one.
+// It gives up at ctx's end or at the first answer that waiting cannot change. Whether the machine became ours or another run's is the same to the caller.
+func (c *Core) contact(ctx context.Context, m Machine, ca *ssh.HostCA) (*ssh.Client, error) {
+	t, err := c.target(m, "")
+	if err != nil {
+		return nil, err
+	}
+	t.Bootstrap = ca != nil && ca.PublicKey() == t.HostCA
+	foreign := !t.Bootstrap && m.Labels[LabelOwner] != c.Owner // another run's machine: it may be finishing it right now
+	wait := 100 * time.Millisecond
+	for {
+		client, err := ssh.Dial(ctx, t)
+		switch {
+		case err == nil && client.Finished():
+			return client, nil
+		case err == nil:
+			err := c.finish(ctx, m, client, ca)
+			_ = client.Close() // its host key is the bootstrap one: of no further use
+			if err != nil {
+				return nil, fmt.Errorf("cannot give machine %s its own host key: %w", m.Name, err)
+			}
+			t.Bootstrap = false
+			continue
+		case errors.Is(err, ssh.ErrUnreachable):
+		case errors.Is(err, ssh.ErrUnfinished) && (foreign || ca != nil): // ours, reloading; or another run's
+		default:
+			return nil, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%w; last: %w", context.Cause(ctx), err)
+		case <-time.After(wait):
+		}
+		wait = min(wait+wait/4, time.Second)
+	}
+}
+
+// finish replaces the bootstrap host key by one made on the machine and signed for good.
+func (c *Core) finish(ctx context.Context, m Machine, client *ssh.Client, ca *ssh.HostCA) error {
+	c.Progress.Emit(Event{Subject: m.Name, Stage: "contact"})
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	certIn, certOut := io.Pipe()
+	keyIn, keyOut := io.Pipe()
+	var said tailBuffer
+	done := make(chan error, 1)
+	go func() {
+		err := client.Run(ctx, ssh.Command{Line: asRoot(finalScript), Stdin: certIn, Stdout: keyOut, Stderr: &said})
+		_ = keyOut.CloseWithError(io.EOF)
+		_ = certIn.CloseWithError(io.ErrClosedPipe)
+		done <- err
+	}()
+	signErr := func() error {
+		line, err := bufio.NewReader(io.LimitReader(keyIn, 4<<10)).ReadString('\n')
+		if err != nil {
+			return fmt.Errorf("no public key came back: %w", err)
+		}
+		cert, err := ca.Sign([]byte(strings.TrimSpace(line)), []string{m.HostName()}, 0)
+		if err != nil {
+			return err
+		}
+		_, err = certOut.Write(append([]byte(strings.TrimSpace(string(cert))), '\n'))
+		return err
+	}()
+	_ = certOut.Close()
+	if signErr != nil {
+		cancel() // the script waits for a certificate that will not come
+	}
+	_, _ = io.Copy(io.Discard, keyIn)
+	runErr := <-done
+	if runErr != nil && !errors.Is(runErr, context.Canceled) {
+		return withOutput(runErr, &said)
+	}
+	return errors.Join(signErr, runErr)
+}

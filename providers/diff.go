@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package providers
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/evenkeel/evenkeel/envs"
+)
+
+// Diff says what Up would do, from the place's records alone (no machine is contacted), and changes nothing. Machines are sorted as in the plan,
+// extra ones follow by name.
+func (c *Core) Diff(ctx context.Context) ([]Change, error) {
+	have, err := c.found(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var changes []Change
+	for _, m := range c.Plan.Machines {
+		changes = append(changes, c.compare(m, have))
+	}
+	return append(changes, c.extra(have)...), nil
+}
+
+// compare judges one planned machine by the place's records.
+func (c *Core) compare(m envs.Machine, have map[string]Machine) Change {
+	ch := Change{Machine: m.Name, Action: Same}
+	there, ok := have[m.Name]
+	switch {
+	case !ok:
+		ch.Action = Create
+	case there.State == Partial:
+		ch.Action, ch.Reasons = Remake, []string{"left half-made by a run that did not end well"}
+	case there.Labels[LabelSpec] != c.spec(m).Digest():
+		ch.Action, ch.Reasons = Replace, []string{specReason(m, there)}
+	case there.State == Stopped || there.State == Suspended:
+		ch.Action, ch.Reasons = Start, []string{"it is " + string(there.State)}
+	case !portsMatch(publish(m), there.Ports):
+		ch.Action, ch.Reasons = Settle, []string{"published ports differ"}
+	}
+	return ch
+}
+
+func specReason(m envs.Machine, there Machine) string {
+	if was := there.Labels[LabelImageKey]; was != m.ImageKey {
+		return fmt.Sprintf("image: %.12s to %.12s", was, m.ImageKey)
+	}
+	return "cpus, memory or disk differ from what it was made with"
+}
+
+// extra are machines of the environment that the plan does not have.
+func (c *Core) extra(have map[string]Machine) []Change {
+	var changes []Change
+	for _, name := range sortedKeys(have) {
+		if _, ok := c.planned(name); !ok {
+			changes = append(changes, Change{Machine: name, Action: Extra, Reasons: []string{"not in the definition; left alone (" + string(have[name].State) + ")"}})
+		}
+	}
+	return changes
+}
+
+// portsMatch: every wanted port is published where it is wanted, and no other is.
+func portsMatch(want, have []Port) bool {
+	if len(want) != len(have) {
+		return false
+	}
+	for _, w := range want {
+		if !slices.ContainsFunc(have, func(h Port) bool {
+			return h.Port == w.Port && h.Proto == w.Proto && (w.HostPort == 0 || h.HostPort == w.HostPort)
+		}) {
+			return false
+		}
+	}
+	return true
+}

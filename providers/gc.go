@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package providers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/evenkeel/evenkeel/providers/ssh"
+)
+
+// partialAge is how old something half-made has to be before it cannot belong to an `up` in progress: the life of a bootstrap certificate.
+const partialAge = bootstrapLife
+
+// Garbage is one environment that gc would remove, or remove from, and why.
+type Garbage struct {
+	EnvInfo
+	Reason string   `json:"reason"`         // "expired 3h0m0s ago"
+	Only   []string `json:"only,omitempty"` // IDs of the half-made machines; empty: the whole environment, its data disks too
+}
+
+// ListGarbage finds what dead runs left in a place: expired environments, and what is half-made since more than an hour: Partial
+// machines, machines without their final host certificate, and environments with no machine at all. What cannot be reached is unknown, so it is
+// not garbage. It changes nothing.
+func ListGarbage(ctx context.Context, p Provider, now time.Time) ([]Garbage, error) {
+	list, err := p.ListEnvs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var garbage []Garbage
+	for _, e := range list {
+		if !e.Expires.IsZero() && e.Expires.Before(now) {
+			garbage = append(garbage, Garbage{EnvInfo: e, Reason: fmt.Sprintf("expired %s ago", now.Sub(e.Expires).Round(time.Minute))})
+			continue
+		}
+		if !older(e.Created, now) {
+			continue
+		}
+		g, err := halfMade(ctx, p, e, now)
+		if err != nil {
+			return nil, err
+		}
+		if g.Reason != "" {
+			garbage = append(garbage, g)
+		}
+	}
+	return garbage, nil
+}
+
+func older(t, now time.Time) bool { return !t.IsZero() && now.Sub(t) > partialAge }
+
+func halfMade(ctx context.Context, p Provider, e EnvInfo, now time.Time) (Garbage, error) {
+	machines, err := p.ListMachines(ctx, e.Env)
+	if err != nil {
+		return Garbage{}, err
+	}
+	g := Garbage{EnvInfo: e}
+	for _, m := range machines {
+		if older(m.Created, now) && (m.State == Partial || unfinished(ctx, p, m)) {
+			g.Only = append(g.Only, m.ID)
+		}
+	}
+	switch {
+	case len(machines) == 0 && e.Partial:
+		g.Reason = fmt.Sprintf("without any machine for %s", now.Sub(e.Created).Round(time.Minute))
+	case len(g.Only) > 0:
+		g.Reason = fmt.Sprintf("%d of %d machines half-made for more than %s", len(g.Only), len(machines), partialAge)
+	}
+	return g, nil
+}
+
+// unfinished asks a machine for its host certificate and nothing else: no key is offered.
+func unfinished(ctx context.Context, p Provider, m Machine) bool {
+	c := &Core{Provider: p}
+	t, err := c.target(m, "")
+	if err != nil {
+		return false
+	}
+	t.Timeout = 10 * time.Second
+	client, err := ssh.Dial(ctx, t)
+	if err == nil {
+		_ = client.Close() // it let us in without a key: finished, whatever else it is
+	}
+	return errors.Is(err, ssh.ErrUnfinished)
+}
+
+// Collect removes one piece of garbage. An environment whose last machine goes is removed with it; data disks are removed only of expired
+// environments. Repeated, it does nothing.
+func Collect(ctx context.Context, p Provider, g Garbage) error {
+	if len(g.Only) == 0 {
+		expired := !g.Expires.IsZero() && g.Expires.Before(time.Now())
+		return p.DeleteEnv(ctx, g.Env, !expired)
+	}
+	for _, id := range g.Only {
+		if err := p.DeleteMachine(ctx, id); err != nil {
+			return err
+		}
+	}
+	left, err := p.ListMachines(ctx, g.Env)
+	if err != nil || len(left) > 0 {
+		return err
+	}
+	return p.DeleteEnv(ctx, g.Env, true)
+}

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package providers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/evenkeel/evenkeel/envs"
+)
+
+// UpOptions say what Up may do.
+type UpOptions struct {
+	Only        []string // machine or kind names; empty: all
+	Replace     bool     // replace machines whose spec differs
+	DestroyData bool     // also those whose own disk may hold data (not stateless)
+}
+
+// Up makes the plan's machines exist, run, hold their final host certificate, settled and healthy. It creates and settles; it destroys nothing
+// but half-made machines, unless o.Replace: then machines whose spec differs are replaced, all at once on local tiers, elsewhere one after the other,
+// each healthy before the next. A failed machine hides no other: all are tried, and the errors joined.
+//
+// After cancel, what this call created is gone and what was there is as it was. After failure, machines that were never reached are gone,
+// those that were reached stay to be looked into; Up again goes on from there.
+func (c *Core) Up(ctx context.Context, o UpOptions) (*Result, error) {
+	picked, err := c.pick(o.Only)
+	if err != nil {
+		return nil, err
+	}
+	have, err := c.found(ctx)
+	if err != nil {
+		return nil, err
+	}
+	changes := map[string]Change{}
+	var now, later []envs.Machine
+	for _, m := range picked {
+		ch := c.compare(m, have)
+		changes[m.Name] = ch
+		if ch.Action == Replace && o.Replace {
+			if err := c.mayDestroy(m, o.DestroyData); err != nil {
+				return nil, err
+			}
+			if !c.Plugin.Traits.Local {
+				later = append(later, m)
+				continue
+			}
+		}
+		now = append(now, m)
+	}
+	if err := c.check(ctx, picked, changes); err != nil {
+		return nil, err
+	}
+
+	r := c.newRun()
+	defer r.close()
+	for _, ch := range c.extra(have) {
+		r.note(ch)
+	}
+	err = each(now, func(m envs.Machine) error { return r.ensure(ctx, m, have[m.Name], changes[m.Name], o.Replace) })
+	var machines []Machine
+	if err == nil {
+		machines, err = r.finish(ctx, now)
+	}
+	for _, m := range later {
+		if err == nil {
+			r.note(changes[m.Name])
+			machines, err = r.replace(ctx, m, have[m.Name])
+		}
+	}
+	if err != nil {
+		return nil, errors.Join(err, r.takeBack(ctx, err, len(have) == 0))
+	}
+	res := r.result(machines)
+	for _, ch := range res.Changes {
+		res.Pending = res.Pending || ch.Action == Replace && !o.Replace
+	}
+	return res, nil
+}
+
+// check asks the provider about every machine that would be made, before anything is.
+func (c *Core) check(ctx context.Context, machines []envs.Machine, changes map[string]Change) error {
+	var said []string
+	for _, m := range machines {
+		switch changes[m.Name].Action {
+		case Create, Remake, Replace:
+		default:
+			continue
+		}
+		problems, err := c.Provider.Check(ctx, c.spec(m))
+		if err != nil {
+			return err
+		}
+		for _, p := range problems {
+			said = append(said, m.Name+": "+p.String())
+		}
+	}
+	if len(said) == 0 {
+		return nil
+	}
+	return &Error{Code: Invalid, Op: "bring up", Subject: "environment " + c.Plan.Env, Err: fmt.Errorf("provider %s refuses:\n  %s", c.Plugin.Name, strings.Join(said, "\n  "))}
+}
+
+// takeBack undoes what a failed or cancelled run made. fresh: nothing of the environment existed before.
+func (r *run) takeBack(ctx context.Context, cause error, fresh bool) error {
+	c := r.core
+	kept := r.created
+	var err error
+	if errors.Is(cause, context.Canceled) || ctx.Err() != nil {
+		err = each(r.created, func(m Machine) error { return c.remove(ctx, m) })
+		kept = nil
+	}
+	if !fresh || len(kept) > 0 || err != nil {
+		return err
+	}
+	ctx, cancel := undo(ctx)
+	defer cancel()
+	// Another run may have begun meanwhile: only an environment that is empty of machines is swept.
+	left, err := c.Provider.ListMachines(ctx, c.Plan.Env)
+	if err != nil || len(left) > 0 {
+		return err
+	}
+	return c.Provider.DeleteEnv(ctx, c.Plan.Env, true)
+}

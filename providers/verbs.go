@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package providers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/evenkeel/evenkeel/envs"
+	"github.com/evenkeel/evenkeel/providers/ssh"
+)
+
+// Down removes the environment, data disks too unless keepData, and returns the machines that were removed. Absent is success.
+func (c *Core) Down(ctx context.Context, keepData bool) ([]Machine, error) {
+	have, err := c.found(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var list []Machine
+	for _, name := range sortedKeys(have) {
+		list = append(list, have[name])
+		c.Progress.Emit(Event{Subject: name, Stage: "remove"})
+	}
+	return list, c.Provider.DeleteEnv(ctx, c.Plan.Env, keepData)
+}
+
+// Stop stops machines (all where names is empty), and returns those it stopped. Stopped ones stay as they are.
+func (c *Core) Stop(ctx context.Context, names []string) ([]Machine, error) {
+	s, ok := As[Starter](c.Provider)
+	if !ok {
+		return nil, &Error{Code: Unsupported, Op: "stop", Subject: "environment " + c.Plan.Env, Err: fmt.Errorf("provider %s cannot stop machines", c.Plugin.Name)}
+	}
+	picked, err := c.pick(names)
+	if err != nil {
+		return nil, err
+	}
+	have, err := c.found(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var running []Machine
+	for _, m := range picked {
+		if there := have[m.Name]; there.State == Running {
+			running = append(running, there)
+		}
+	}
+	return running, each(running, func(m Machine) error {
+		return c.stage(ctx, m.Name, "stop", func() error { return s.StopMachine(ctx, m.ID) })
+	})
+}
+
+// Start starts machines that exist and ends with Settle on every running machine and health of the started. What does not exist is NotFound; half-made or
+// unfinished machines are Up's business.
+func (c *Core) Start(ctx context.Context, names []string) (*Result, error) {
+	picked, err := c.pick(names)
+	if err != nil {
+		return nil, err
+	}
+	have, err := c.found(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range picked {
+		if there, ok := have[m.Name]; !ok || there.State == Partial {
+			return nil, &Error{Code: NotFound, Op: "start", Subject: "machine " + m.Name, Err: errors.New("it does not exist, or is half-made"), Hint: "evenkeel up"}
+		}
+	}
+	r := c.newRun()
+	defer r.close()
+	err = each(picked, func(m envs.Machine) error {
+		there := have[m.Name]
+		ch := Change{Machine: m.Name, Action: Same}
+		if there.State != Running {
+			ch = Change{m.Name, Start, []string{"it was " + string(there.State)}}
+		}
+		r.note(ch)
+		if ch.Action == Start {
+			if there, err := c.start(ctx, there); err != nil {
+				return err
+			} else if client, err := c.bootAndContact(ctx, there, nil); err != nil {
+				return err
+			} else {
+				r.keep(m.Name, client)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	machines, err := r.finish(ctx, picked)
+	if err != nil {
+		return nil, err
+	}
+	return r.result(machines), nil
+}
+
+// Status is one machine as `env status` shows it.
+type Status struct {
+	Machine
+	Kind    string `json:"kind"`
+	Planned bool   `json:"planned"`          // in the plan
+	Differs bool   `json:"differs"`          // its spec digest is not the plan's
+	Ready   *bool  `json:"ready,omitempty"`  // nil: not asked (only with check)
+	Reason  string `json:"reason,omitempty"` // why it is not ready
+}
+
+// Status lists planned machines in the plan's order, then the others by name. Planned machines that do not exist have State "". With check
+// every running machine is contacted: certificate, settled digest, health (asked once). It changes nothing.
+func (c *Core) Status(ctx context.Context, check bool) ([]Status, error) {
+	have, err := c.found(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var all []Machine
+	for _, name := range sortedKeys(have) {
+		all = append(all, have[name])
+	}
+	var list []Status
+	for _, m := range c.Plan.Machines {
+		s := Status{Machine: have[m.Name], Kind: m.Kind, Planned: true}
+		s.Name, s.Env = m.Name, c.Plan.Env
+		s.Differs = s.State != "" && s.State != Partial && s.Labels[LabelSpec] != c.spec(m).Digest()
+		list = append(list, s)
+	}
+	for _, ch := range c.extra(have) {
+		list = append(list, Status{Machine: have[ch.Machine]})
+	}
+	if !check {
+		return list, nil
+	}
+	return list, each(indexes(list), func(i int) error {
+		s := &list[i]
+		m, planned := c.planned(s.Name)
+		if !planned || s.State == "" {
+			return nil
+		}
+		err := c.ready(ctx, m, s.Machine, all)
+		ok := err == nil
+		s.Ready = &ok
+		if err != nil {
+			s.Reason = err.Error()
+		}
+		return ctx.Err()
+	})
+}
+
+func indexes[T any](s []T) []int {
+	n := make([]int, len(s))
+	for i := range s {
+		n[i] = i
+	}
+	return n
+}
+
+// ready says why a machine is not running, finished, settled and healthy; nil where it is.
+func (c *Core) ready(ctx context.Context, m envs.Machine, there Machine, all []Machine) error {
+	client, err := c.Dial(ctx, there, "")
+	if errors.Is(err, ssh.ErrUnfinished) {
+		return fmt.Errorf("%w: a run did not end well, `evenkeel up` remakes it", err)
+	}
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	want, err := newSettlement(c.Plan, m, all, c.loginKeys())
+	if err != nil {
+		return err
+	}
+	digest, err := settledDigest(ctx, client)
+	if err != nil {
+		return err
+	}
+	if digest != want.digest {
+		return errors.New("names, keys, settings or rules are not as defined: `evenkeel up` lays them")
+	}
+	if m.Health == nil {
+		return nil
+	}
+	return probe(ctx, client, there, m.Health)
+}
