@@ -1,0 +1,62 @@
+#!/bin/sh
+# Makes a Debian (or Ubuntu) machine ready to build, test and run Evenkeel. It installs the packages below from the machine's own archive, where they
+# are missing, and starts libvirt's daemons where no service manager does. It changes nothing else. Run again, it is done at once.
+#
+#   ./setup.sh          everything
+#   ./setup.sh --list   the packages, one a line
+set -eu
+
+# For each: what it is for.
+packages='
+ca-certificates          fetching packages and modules over TLS
+debian-archive-keyring   the keys a lock is verified with
+gcc libc6-dev pkg-config libvirt-dev   the libvirt provider (cgo)
+mmdebstrap uidmap        building root trees, as a plain user too
+e2fsprogs fdisk dosfstools mtools      disks without loop devices
+grub-pc-bin grub-efi-amd64-bin grub-common   boot loaders, BIOS and UEFI
+qemu-utils               qcow2
+libvirt-daemon-system libvirt-clients libvirt-daemon-driver-qemu   the laptop tier
+qemu-system-x86 seabios ovmf   its machines
+openssh-client           tests of ssh-config against the real client
+nftables iproute2 procps tar util-linux   the fake machines of the tests
+'
+list() { echo "$packages" | sed 's/  .*//' | tr ' ' '\n' | sed '/^$/d'; }
+
+if [ "${1:-}" = --list ]; then
+	list
+	exit
+elif [ $# -gt 0 ]; then
+	echo "setup.sh: got '$1', allowed is --list or nothing" >&2
+	exit 1
+fi
+
+if ! command -v apt-get >/dev/null; then
+	echo "setup.sh: this machine has no apt-get; install by hand what these packages hold:" >&2
+	list >&2
+	exit 1
+fi
+
+as_root() {
+	if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+missing=$(for p in $(list); do
+	dpkg-query -W -f '${Status}' "$p" 2>/dev/null | grep -q '^install ok installed' || echo "$p"
+done)
+if [ -n "$missing" ]; then
+	echo "setup: installing" $missing
+	as_root apt-get update -q
+	# shellcheck disable=SC2086 # one word a package
+	as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing
+fi
+
+# A service manager starts the daemons by itself; elsewhere (containers) they are started here and stay.
+if [ ! -d /run/systemd/system ]; then
+	for daemon in virtlogd libvirtd; do
+		if ! pgrep -x "$daemon" >/dev/null; then
+			echo "setup: starting $daemon"
+			as_root "$daemon" -d
+		fi
+	done
+fi
+echo "setup: ready"
