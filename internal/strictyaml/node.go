@@ -52,6 +52,14 @@ func (n *Node) Path() string {
 	return n.path
 }
 
+// Place is where n stands, as a problem that has no message yet and is not recorded: for what is found out only later.
+func (n *Node) Place() problem.Problem {
+	if n == nil {
+		return problem.Problem{Severity: problem.Error}
+	}
+	return n.doc.place(n.yaml.Line, n.yaml.Column, n.path)
+}
+
 // Errorf records a problem at n and returns it, so that a hint can be set: n.Errorf("...").Hint = "...".
 func (n *Node) Errorf(format string, args ...any) *problem.Problem {
 	if n == nil {

@@ -65,10 +65,12 @@ func ReadFile(path string) (*Doc, error) {
 // Root is nil.
 func Parse(file string, data []byte) *Doc {
 	d := &Doc{file: file}
+	if len(data) <= MaxBytes {
+		d.lines = splitLines(strings.ToValidUTF8(strings.TrimPrefix(string(data), "\ufeff"), "\ufffd"))
+	}
 	if !d.readable(data) {
 		return d
 	}
-	d.lines = splitLines(string(bytes.TrimPrefix(data, []byte("\ufeff"))))
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
 	var top yaml.Node
 	err := decoder.Decode(&top)
@@ -121,16 +123,22 @@ func (d *Doc) Errorf(format string, args ...any) *problem.Problem {
 }
 
 func (d *Doc) errorAt(line, column int, path, message string) *problem.Problem {
-	p := &problem.Problem{
-		Severity: problem.Error, File: d.file, Line: line, Column: column,
-		Source: d.source(line, column), Path: path, Message: message,
-	}
+	at := d.place(line, column, path)
+	at.Message = message
+	p := &at
 	if len(d.problems) >= MaxProblems {
 		d.more++
 		return p
 	}
 	d.problems = append(d.problems, p)
 	return p
+}
+
+func (d *Doc) place(line, column int, path string) problem.Problem {
+	return problem.Problem{
+		Severity: problem.Error, File: d.file, Line: line, Column: column,
+		Source: d.source(line, column), Path: path,
+	}
 }
 
 // source is a line of the file, cut where it is absurdly long, empty where the column lies beyond the cut.
@@ -165,20 +173,37 @@ func (d *Doc) readable(data []byte) bool {
 		d.errorAt(0, 0, "", fmt.Sprintf("the file is binary: byte %d is NUL", at+1))
 		return false
 	}
+	line, column := 1, 1
 	for at := 0; at < len(data); {
 		r, size := utf8.DecodeRune(data[at:])
-		if r == utf8.RuneError && size == 1 {
-			line := 1 + bytes.Count(data[:at], []byte("\n"))
-			column := 1 + utf8.RuneCount(data[bytes.LastIndexByte(data[:at], '\n')+1:at])
+		switch {
+		case r == utf8.RuneError && size == 1:
 			d.errorAt(line, column, "", fmt.Sprintf("byte 0x%02x is no UTF-8", data[at])).Hint = "save the file as UTF-8; if it is no text, it is the wrong file"
 			return false
+		case !allowed(r) && (r != '\ufeff' || at > 0):
+			d.errorAt(line, column, "", fmt.Sprintf("the character U+%04X is not allowed in YAML", r)).Hint = "remove it; inside double quotes it can be written as an escape"
+			return false
+		case r == '\n':
+			line, column = line+1, 1
+		default:
+			column++
 		}
 		at += size
 	}
 	return true
 }
 
-var syntaxError = regexp.MustCompile(`(?s)^yaml: (?:line (\d+): )?(.*)$`)
+// allowed is YAML's c-printable (YAML 1.2.2, section 5.1).
+func allowed(r rune) bool {
+	return r == '\t' || r == '\n' || r == '\r' || r >= 0x20 && r < 0x7f || r == 0x85 || r >= 0xa0 && r < 0xfffe && r != '\ufeff' || r >= 0x10000
+}
+
+var (
+	syntaxError = regexp.MustCompile(`(?s)^yaml: (?:line (\d+): )?(.*)$`)
+	// The parser (not the scanner below it) counts lines from 0 in its messages; these are its own.
+	fromParser    = regexp.MustCompile(`^(did not find expected (',' or|'-' indicator|<|key|node content)|found (duplicate|incompatible|undefined))`)
+	unknownAnchor = regexp.MustCompile(`^unknown anchor '(.*)' referenced`)
+)
 
 // syntax records what the parser says, at the line it names and the first character there.
 func (d *Doc) syntax(err error) {
@@ -187,17 +212,23 @@ func (d *Doc) syntax(err error) {
 		line, _ = strconv.Atoi(m[1])
 		message = m[2]
 	}
-	if line > len(d.lines) {
-		line = len(d.lines)
+	if line == 0 || fromParser.MatchString(message) {
+		line++
 	}
 	column := 0
-	var text string
+	if m := unknownAnchor.FindStringSubmatch(message); m != nil {
+		line, column = d.find("*" + m[1])
+	}
+	line = min(line, len(d.lines))
+	text := ""
 	if line > 0 {
 		text = d.lines[line-1]
-		column = 1 + utf8.RuneCountInString(text) - utf8.RuneCountInString(strings.TrimLeft(text, " \t"))
+	}
+	indent := text[:len(text)-len(strings.TrimLeft(text, " \t"))]
+	if column == 0 && line > 0 {
+		column = 1 + len(indent)
 	}
 	p := d.errorAt(line, column, "", "this is no YAML: "+message)
-	indent := text[:len(text)-len(strings.TrimLeft(text, " \t"))]
 	switch {
 	case strings.Contains(indent, "\t") || strings.Contains(message, "tab character"):
 		p.Hint = "indent with spaces; YAML allows no tabs there"
@@ -205,9 +236,21 @@ func (d *Doc) syntax(err error) {
 		p.Hint = `quote a text that holds ": ", and check the indentation of this line`
 	case strings.Contains(message, "cannot start any token"):
 		p.Hint = "quote a text that begins with @, %, ` or a tab"
-	case strings.Contains(message, "unknown anchor"):
-		p.Hint = "quote a text that begins with *"
+	case strings.Contains(message, "unknown anchor"), strings.Contains(message, "alphabetic or numeric"):
+		p.Hint = "quote a text that begins with * or &"
+	case strings.Contains(message, "expected key"), strings.Contains(message, "could not find expected ':'"):
+		p.Hint = "check the indentation of this line and of those below it"
 	}
+}
+
+// find is where text first stands, 0, 0 where it does not.
+func (d *Doc) find(text string) (line, column int) {
+	for i, l := range d.lines {
+		if at := strings.Index(l, text); at >= 0 {
+			return i + 1, 1 + utf8.RuneCountInString(l[:at])
+		}
+	}
+	return 0, 0
 }
 
 func isEmpty(top *yaml.Node) bool {
