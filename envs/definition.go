@@ -7,12 +7,14 @@ import (
 	"time"
 
 	"github.com/evenkeel/evenkeel/images"
+	"github.com/evenkeel/evenkeel/internal/problem"
 )
 
 // Definition is a loaded env.yaml with everything it names: nothing in it still has to be read from a file.
 type Definition struct {
 	File     string                    `json:"file"` // absolute path of env.yaml
 	Dir      string                    `json:"dir"`
+	Local    string                    `json:"local,omitempty"` // absolute path of env.local.yaml where one is in force
 	Name     string                    `json:"name"`
 	ID       string                    `json:"id"` // project id
 	Settings map[string]string         `json:"settings,omitempty"`
@@ -21,6 +23,8 @@ type Definition struct {
 	Default  string                    `json:"default,omitempty"`
 	Tiers    map[string]Tier           `json:"tiers"`
 	Recipes  map[string]*images.Recipe `json:"-"` // by the path as written, relative to Dir
+
+	places map[string]problem.Problem // where a value stands, by its path, for problems that only a plan shows
 }
 
 // Access says who may log in.
@@ -67,6 +71,7 @@ type Tier struct {
 	Settings map[string]string      `json:"settings,omitempty"`
 	Machines map[string]Override    `json:"machines,omitempty"`
 	Publish  map[string]map[int]int `json:"publish,omitempty"` // machine name -> port -> loopback port
+	Local    bool                   `json:"local,omitempty"`   // env.local.yaml changes it
 }
 
 // Override is what a tier may change of a kind; zero values leave it.
@@ -85,6 +90,7 @@ type Plan struct {
 	Tier     string                    `json:"tier"`
 	Provider string                    `json:"provider"`
 	Config   json.RawMessage           `json:"config,omitempty"`
+	Local    string                    `json:"local,omitempty"` // env.local.yaml, where it changes this tier: allowed of local places only
 	Access   Access                    `json:"access"`
 	Machines []Machine                 `json:"machines"`
 	Recipes  map[string]*images.Recipe `json:"-"` // by Machine.Image
