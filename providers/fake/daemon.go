@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package fake
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/evenkeel/evenkeel/providers"
+)
+
+// machine is the process that stands for one: it has the host's network, so that it can listen on loopback, and our user's namespace of the
+// environment, so that it may make and enter the machine's own.
+type machine struct {
+	world   world
+	record  record
+	folder  string
+	me      proc
+	console *os.File
+	network proc
+	inside  *namespace // process 1
+	outside *namespace // in the environment's network
+	sshPort int
+	ports   forwards
+}
+
+// namespace is a process of ours in another namespace, with the gate to it.
+type namespace struct {
+	gate *gate
+	cmd  *exec.Cmd
+	gone chan struct{}
+}
+
+// runMachine is the whole of a machine's process.
+func runMachine(w world, env, name string) error {
+	end, look := untilTold()
+	me, err := self()
+	if err != nil {
+		return err
+	}
+	m := &machine{world: w, folder: w.folder(env, name), me: me}
+	if err := m.report(status{}); err != nil {
+		return err
+	}
+	if m.record, err = w.readRecord(env, name); err != nil {
+		return err
+	}
+	m.console, err = os.OpenFile(consoleFile(m.folder), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer m.console.Close()
+	if err := m.boot(); err != nil {
+		m.halt()
+		return err
+	}
+	defer m.halt()
+	server, err := m.serveSSH()
+	if err != nil {
+		return err
+	}
+	defer server.Close()
+	m.ports = forwards{seed: fmt.Sprint(w, " ", env, " ", name), address: m.record.address(), dial: m.outside.gate.dial}
+	defer m.ports.work.Wait()
+	defer m.ports.close()
+	published, err := m.ports.publish(m.record.Publish)
+	if err != nil {
+		return err
+	}
+	if err := m.report(status{Ready: true, Publish: published, Generation: m.record.Generation}); err != nil {
+		return err
+	}
+	if err := ready(m.console); err != nil {
+		return err
+	}
+	return m.watch(end, look, published)
+}
+
+// watch keeps the forwards as the record wants them, until the machine is told to end or has lost what it stands on.
+func (m *machine) watch(end, look <-chan os.Signal, published []providers.Port) error {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-end:
+			return nil
+		case <-m.inside.gone:
+			return errors.New("process 1 ended")
+		case <-m.outside.gone:
+			return errors.New("the way from outside ended")
+		case <-look:
+		case <-tick.C:
+		}
+		r, err := m.world.readRecord(m.record.Env, m.record.Name)
+		switch {
+		case errors.Is(err, fs.ErrNotExist), err == nil && r.ID != m.record.ID:
+			return errors.New("the machine was removed")
+		case err != nil:
+			return err
+		case !m.network.alive():
+			return errors.New("the environment's network ended")
+		case r.Generation == m.record.Generation:
+			continue
+		}
+		m.record = r
+		s := status{Ready: true, Generation: r.Generation}
+		if now, err := m.ports.publish(r.Publish); err == nil {
+			published = now
+		} else {
+			s.Failure = &failure{Code: providers.CodeOf(err), Message: err.Error()}
+			if e, ok := errors.AsType[*providers.Error](err); ok {
+				s.Failure.Message = e.Err.Error()
+			}
+		}
+		s.Publish = published
+		if err := m.report(s); err != nil {
+			return err
+		}
+	}
+}
+
+func (m *machine) report(s status) error {
+	s.proc, s.SSHPort = m.me, m.sshPort
+	return writeJSON(filepath.Join(m.folder, "status.json"), s)
+}
+
+// boot makes the machine's namespaces and everything in them.
+func (m *machine) boot() error {
+	s, running, err := readStatus(m.world.network(m.record.Env))
+	if err != nil {
+		return err
+	}
+	if !running {
+		return errors.New("the environment's network does not run")
+	}
+	m.network = s.proc
+	exe, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	network := strconv.Itoa(m.network.PID)
+	m.outside, err = m.inNamespace(exec.Command("nsenter", "-t", network, "-n", "--", exe, roleWord, roleOutside))
+	if err != nil {
+		return err
+	}
+	first := exec.Command(exe, roleWord, roleInit)
+	first.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWNET | syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC}
+	m.inside, err = m.inNamespace(first)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	port := "m" + nonce() // a new name each time: the kernel removes the last one's in its own time
+	links := fmt.Sprintf("link add %s type veth peer name eth0 address 02:ee:00:00:00:%02x netns %d\nlink set %s master %s up\n",
+		port, m.record.Slot, m.inside.cmd.Process.Pid, port, bridge)
+	if err := run(ctx, links, "nsenter", "-t", network, "-n", "--", "ip", "-batch", "-"); err != nil {
+		return err
+	}
+	_, err = m.inside.gate.ask(ctx, order{Boot: &bootWork{Folder: m.folder, Name: m.record.Name, Address: m.record.address(), HTTP: m.record.HTTP}})
+	return err
+}
+
+// inNamespace starts cmd with a gate to it; both end with halt.
+func (m *machine) inNamespace(cmd *exec.Cmd) (*namespace, error) {
+	g, inner, err := newGate()
+	if err != nil {
+		return nil, err
+	}
+	defer inner.Close()
+	cmd.ExtraFiles, cmd.Stdout, cmd.Stderr, cmd.Env, cmd.Dir = []*os.File{inner}, m.console, m.console, roleEnv(), "/"
+	if err := cmd.Start(); err != nil {
+		_ = g.conn.Close()
+		return nil, err
+	}
+	n := &namespace{g, cmd, make(chan struct{})}
+	go g.receive()
+	go func() {
+		_ = cmd.Wait()
+		close(n.gone)
+	}()
+	return n, nil
+}
+
+// halt ends what boot made and waits for it.
+func (m *machine) halt() {
+	for _, n := range []*namespace{m.inside, m.outside} {
+		if n == nil {
+			continue
+		}
+		_ = n.cmd.Process.Kill()
+		_ = n.gate.conn.Close()
+		<-n.gone
+	}
+}
