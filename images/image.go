@@ -2,6 +2,8 @@
 
 package images
 
+import "github.com/evenkeel/evenkeel/images/guest"
+
 // Format names an artefact a provider can boot from.
 type Format string
 
@@ -15,7 +17,7 @@ const (
 
 // KernelArgs is the one kernel command line, used by the boot loader on the disk and by direct boot alike. The root file system is
 // the third partition of the disk, found by its label so that the disk's name (vda, nvme0n1, xvda) does not matter.
-const KernelArgs = "root=LABEL=evenkeel-root ro console=tty0 console=ttyS0,115200 net.ifnames=0 quiet"
+const KernelArgs = guest.KernelArgs
 
 // Image is a built image in the store. It is data: what it names stays on disk until pruned.
 type Image struct {
