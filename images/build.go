@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package images
+
+import (
+	"context"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/evenkeel/evenkeel/images/guest"
+	"github.com/evenkeel/evenkeel/internal/progress"
+)
+
+// builderVersion is part of every image key: it is raised when the same recipe and lock come to another tree.
+const builderVersion = 1
+
+var (
+	//go:embed scripts/base.sh
+	baseScript []byte
+	//go:embed scripts/recipe.sh
+	recipeScript []byte
+)
+
+// Key is the image key of recipe and lock, 64 hex digits; "" where there is no lock. It needs no build.
+func (r *Recipe) Key() string {
+	if r.Lock == nil {
+		return ""
+	}
+	spec, err := json.Marshal(r.spec)
+	if err != nil {
+		panic(err) // plain data always encodes
+	}
+	return digestOfAll("image", strconv.Itoa(builderVersion), string(spec), r.Lock.digest(), guest.Digest(r.Lock.From), r.Name)
+}
+
+// baseKey names the base stage: release, packages, time, guest files and the scripts that make it.
+func (r *Recipe) baseKey() string {
+	base := Lock{From: r.Lock.From, Arch: r.Lock.Arch, Time: r.Lock.Time, Packages: r.Lock.layer(true)}
+	return digestOfAll("base", strconv.Itoa(builderVersion), base.digest(), guest.Digest(r.Lock.From), string(baseScript))
+}
+
+func digestOfAll(parts ...string) string {
+	h := sha256.New()
+	for _, p := range parts {
+		fmt.Fprintf(h, "%d %s\n", len(p), p)
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+func (l *Lock) layer(base bool) []LockedPackage {
+	return slices.DeleteFunc(slices.Clone(l.Packages), func(p LockedPackage) bool { return p.Base != base })
+}
+
+func sortedKeys(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }
+
+// buildTree makes the root tree of r in the file tree, and returns its digest.
+func (s *Store) buildTree(ctx context.Context, r *Recipe, work, tree string, p progress.Func) (string, error) {
+	if err := s.fetch(ctx, s.blobs(r), r.Name, p); err != nil {
+		return "", err
+	}
+	base, err := s.baseStage(ctx, r, p)
+	if err != nil {
+		return "", fmt.Errorf("cannot build the base of %s: %w", r.Lock.From, err)
+	}
+	more := r.Lock.layer(false)
+	if err := s.layRepo(ctx, filepath.Join(work, "repo"), releases()[r.Lock.From].codename, more); err != nil {
+		return "", err
+	}
+	if err := os.Symlink(base, filepath.Join(work, "base.tar")); err != nil {
+		return "", err
+	}
+	content := func(sum string) ([]byte, error) { return os.ReadFile(s.packagePath(sum)) }
+	if err := r.spec.layWork(work, r.Lock.Time, content); err != nil {
+		return "", err
+	}
+	m := &Manifest{Format: 1, Recipe: r.Name, Release: r.Lock.From, Key: r.Key(), Time: r.Lock.Time}
+	for _, pkg := range r.Lock.Packages {
+		m.Packages = append(m.Packages, ManifestPackage{pkg.Name, pkg.Version, pkg.Arch})
+	}
+	digest, err := s.runRecipe(ctx, r, work, tree, m, newSteps(r.Name, 2*len(more), p))
+	if err != nil {
+		return "", err
+	}
+	return digest, sameSet(filepath.Join(work, "installed"), r.Lock.Packages)
+}
+
+// runRecipe runs the recipe's part in the sandbox, whose output becomes the tree on the fly.
+func (s *Store) runRecipe(ctx context.Context, r *Recipe, work, tree string, m *Manifest, steps *steps) (digest string, err error) {
+	out, err := os.OpenFile(tree, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
+	if err != nil {
+		return "", err
+	}
+	defer out.Close()
+	read, write := io.Pipe()
+	finished := make(chan error, 1)
+	go func() {
+		var err error
+		digest, err = finishTree(read, out, m)
+		if err == nil {
+			_, err = io.Copy(io.Discard, read) // the padding that ends a tar
+		}
+		read.CloseWithError(err)
+		finished <- err
+	}()
+	box := sandbox{dir: work, env: buildEnv(r.Lock), stdout: write, line: steps.line}
+	runErr := box.run(ctx, "sh", "-c", string(recipeScript), "recipe.sh")
+	write.CloseWithError(runErr)
+	finishErr := <-finished
+	switch {
+	case ctx.Err() != nil:
+		return "", context.Cause(ctx)
+	case runErr != nil && !errors.Is(runErr, finishErr):
+		return "", fmt.Errorf("cannot %s: %w", steps.deed(), runErr)
+	case finishErr != nil:
+		return "", finishErr
+	}
+	return digest, out.Sync()
+}
+
+// baseStage is the file of the base stage, built if it is not there.
+func (s *Store) baseStage(ctx context.Context, r *Recipe, p progress.Func) (string, error) {
+	key := r.baseKey()
+	final := filepath.Join(s.dir, "stages", key+".tar")
+	l, err := s.lock(ctx, "stage-"+key, func() {
+		p.Emit(progress.Event{Subject: r.Name, Stage: "wait", Detail: "another build makes the base"})
+	})
+	if err != nil {
+		return "", err
+	}
+	defer l.unlock()
+	if _, err := os.Stat(final); err == nil {
+		return final, nil
+	}
+	work, done, err := s.tempDir("base")
+	if err != nil {
+		return "", err
+	}
+	defer done()
+	if err := s.buildBase(ctx, r, work, p); err != nil {
+		return "", err
+	}
+	return final, os.Rename(filepath.Join(work, "base.tar"), final)
+}
+
+func (s *Store) buildBase(ctx context.Context, r *Recipe, work string, p progress.Func) error {
+	packages := r.Lock.layer(true)
+	codename := releases()[r.Lock.From].codename
+	repo := filepath.Join(work, "repo")
+	if err := s.layRepo(ctx, repo, codename, packages); err != nil {
+		return err
+	}
+	files, err := tarOf(baseFiles(r.Lock.From), r.Lock.Time)
+	if err != nil {
+		return err
+	}
+	enable, mask := guest.Services()
+	for name, data := range map[string][]byte{
+		"guest.tar": files, "enable": linesOf(enable), "mask": linesOf(mask), "user": linesOf([]string{loginAccount()}), "base.sh": baseScript,
+	} {
+		if err := os.WriteFile(filepath.Join(work, name), data, 0o644); err != nil {
+			return err
+		}
+	}
+	out, err := os.Create(filepath.Join(work, "base.tar"))
+	if err != nil {
+		return err
+	}
+	defer out.Close()
+	steps := newSteps(r.Name, 2*len(packages), p)
+	box := sandbox{dir: work, env: append(buildEnv(r.Lock), "TMPDIR="+work, "EVENKEEL_WORK="+work), stdout: out, line: steps.line}
+	if err := box.run(ctx, "mmdebstrap", mmdebstrapArgs(codename, repo, packages)...); err != nil {
+		return err
+	}
+	return out.Sync()
+}
+
+// loginAccount is what useradd is called with for the user every image has.
+func loginAccount() string {
+	u := guest.Login()
+	return fmt.Sprintf("--create-home --user-group --uid %d --home-dir %s --shell %s --password %s %s", u.ID, u.Home, u.Shell, u.Password, u.Name)
+}
+
+// mmdebstrapArgs installs exactly the packages of repo; names are all given, so that nothing is left to apt's choice.
+func mmdebstrapArgs(codename, repo string, packages []LockedPackage) []string {
+	var names []string
+	for _, p := range packages {
+		names = append(names, p.Name)
+	}
+	// The initrd would be made once for the kernel and once more for initramfs-tools; base.sh makes it once, at the end.
+	noInitrd := `mkdir -p "$1/usr/local/sbin" && printf '#!/bin/sh\nexit 0\n' > "$1/usr/local/sbin/update-initramfs" && chmod 0755 "$1/usr/local/sbin/update-initramfs"`
+	return []string{
+		"--verbose", "--mode=root", "--format=tar", "--variant=essential", "--include=" + strings.Join(names, ","),
+		"--dpkgopt=force-unsafe-io", "--essential-hook=" + noInitrd, `--customize-hook=sh "$EVENKEEL_WORK/base.sh" "$1"`,
+		codename, "-", "deb [trusted=yes] copy:" + repo + " ./",
+	}
+}
+
+func buildEnv(l *Lock) []string {
+	env := toolEnv("DEBIAN_FRONTEND=noninteractive", "DEBCONF_NONINTERACTIVE_SEEN=true", fmt.Sprintf("SOURCE_DATE_EPOCH=%d", l.Time.Unix()))
+	env[0] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+	return env
+}
+
+// sameSet compares what dpkg says is installed with the lock.
+func sameSet(installed string, locked []LockedPackage) error {
+	data, err := os.ReadFile(installed)
+	if err != nil {
+		return err
+	}
+	got := map[string]bool{}
+	for line := range strings.Lines(string(data)) {
+		got[strings.TrimSpace(line)] = true
+	}
+	for _, p := range locked {
+		want := fmt.Sprintf("installed %s %s %s", p.Name, p.Version, p.Arch)
+		if !got[want] {
+			return fmt.Errorf("the lock has %s %s, but it did not get installed: something the recipe's steps did?", p.Name, p.Version)
+		}
+		delete(got, want)
+	}
+	for line := range got {
+		return fmt.Errorf("the image has a package that the lock does not: %s", line)
+	}
+	return nil
+}

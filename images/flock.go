@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package images
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// flock is a lock on a file, held until unlock or until the process ends.
+type flock struct{ f *os.File }
+
+func (l *flock) unlock() { l.f.Close() }
+
+// tryLock locks the file name, making it if needed. It returns nil where another holds it.
+func tryLock(name string) (*flock, error) {
+	for {
+		f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o644)
+		if err != nil {
+			return nil, err
+		}
+		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			f.Close()
+			return nil, nil
+		}
+		if err != nil {
+			f.Close()
+			return nil, fmt.Errorf("cannot lock %s: %w", name, err)
+		}
+		if sameFile(f, name) {
+			return &flock{f}, nil
+		}
+		f.Close() // a sweeper removed the file between our opening and locking it
+	}
+}
+
+func sameFile(f *os.File, name string) bool {
+	a, err1 := f.Stat()
+	b, err2 := os.Stat(name)
+	return err1 == nil && err2 == nil && os.SameFile(a, b)
+}
+
+// lockWait is how often a held lock is tried again.
+const lockWait = 100 * time.Millisecond
+
+// lock waits for the lock of what; busy is called once where another holds it.
+func (s *Store) lock(ctx context.Context, what string, busy func()) (*flock, error) {
+	for first := true; ; first = false {
+		l, err := tryLock(filepath.Join(s.dir, "locks", what))
+		if l != nil || err != nil {
+			return l, err
+		}
+		if first {
+			busy()
+		}
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-time.After(lockWait):
+		}
+	}
+}
+
+// diskUsage is what dir's files take on the disk, in bytes; what cannot be read counts nothing.
+func diskUsage(dir string) int64 {
+	var total int64
+	_ = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return nil
+		}
+		if info, err := d.Info(); err == nil {
+			if st, ok := info.Sys().(*syscall.Stat_t); ok {
+				total += st.Blocks * 512
+			}
+		}
+		return nil
+	})
+	return total
+}

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package images
+
+import (
+	"archive/tar"
+	"bytes"
+	"cmp"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/evenkeel/evenkeel/images/guest"
+)
+
+// laid is a file, folder or link that the builder lays into a tree.
+type laid struct {
+	path         string // absolute
+	mode         int64  // permissions
+	owner, group string // root where empty
+	data         []byte
+	dir          bool
+	link         string
+}
+
+func (f laid) header(newest time.Time) *tar.Header {
+	h := &tar.Header{
+		Typeflag: tar.TypeReg, Name: "." + f.path, Mode: f.mode, Size: int64(len(f.data)), ModTime: newest, Format: tar.FormatPAX,
+		Uname: cmp.Or(f.owner, "root"), Gname: cmp.Or(f.group, "root"),
+	}
+	switch {
+	case f.dir:
+		h.Typeflag = tar.TypeDir
+	case f.link != "":
+		h.Typeflag, h.Linkname = tar.TypeSymlink, f.link
+	}
+	return h
+}
+
+// tarOf is a tar of files for the sandbox to unpack, owners by name. Folders that are there already keep their mode and owner.
+func tarOf(files []laid, newest time.Time) ([]byte, error) {
+	var b bytes.Buffer
+	out := tar.NewWriter(&b)
+	slices.SortStableFunc(files, func(x, y laid) int { return cmp.Compare(x.path, y.path) })
+	for _, f := range files {
+		if err := out.WriteHeader(f.header(newest)); err != nil {
+			return nil, fmt.Errorf("cannot lay %s: %w", f.path, err)
+		}
+		if _, err := out.Write(f.data); err != nil {
+			return nil, err
+		}
+	}
+	err := out.Close()
+	return b.Bytes(), err
+}
+
+// baseFiles are what every image of a release holds besides packages.
+func baseFiles(from string) []laid {
+	var files []laid
+	for _, f := range guest.Files() {
+		files = append(files, laid{path: f.Path, mode: int64(f.Mode.Perm()), data: f.Data, dir: f.Mode.IsDir(), link: f.Link})
+	}
+	r := releases()[from]
+	var sources strings.Builder
+	for _, a := range r.archives {
+		fmt.Fprintf(&sources, "deb [signed-by=%s] %s %s %s\n", r.keyring, a.url, a.suite, strings.Join(a.components, " "))
+	}
+	return append(files, laid{path: "/etc/apt/sources.list", mode: 0o644, data: []byte(sources.String())})
+}
+
+// early are the recipe's files that packages find when they are installed.
+func (s spec) early() []laid {
+	var files []laid
+	for _, f := range s.Files {
+		if f.Early {
+			files = append(files, laid{path: f.Path, mode: f.Mode, data: f.Data.data})
+		}
+	}
+	return files
+}
+
+// late are the recipe's other files, and what its other keys come to as files. content gives what was fetched, by hash.
+func (s spec) late(content func(sha256 string) ([]byte, error)) ([]laid, error) {
+	var files []laid
+	for _, f := range s.Files {
+		if !f.Early {
+			files = append(files, laid{path: f.Path, mode: f.Mode, owner: f.Owner, group: f.Group, data: f.Data.data})
+		}
+	}
+	for _, f := range s.Fetch {
+		data, err := content(f.SHA256)
+		if err != nil {
+			return nil, fmt.Errorf("cannot read what was fetched for %s: %w", f.To, err)
+		}
+		files = append(files, laid{path: f.To, mode: f.Mode, data: data})
+	}
+	for i, st := range s.Firstboot {
+		name := fmt.Sprintf("%s/%02d-%s", guest.StepsDir, i+1, st.Name)
+		files = append(files, laid{path: name, mode: 0o755, data: st.Script.runnable()})
+	}
+	if len(s.Sysctl) > 0 {
+		var b strings.Builder
+		for _, key := range sortedKeys(s.Sysctl) {
+			fmt.Fprintf(&b, "%s = %s\n", key, s.Sysctl[key])
+		}
+		files = append(files, laid{path: "/etc/sysctl.d/60-recipe.conf", mode: 0o644, data: []byte(b.String())})
+	}
+	for i, src := range s.Sources {
+		key := fmt.Sprintf("/etc/apt/keyrings/recipe-%d%s", i+1, cmp.Or(path.Ext(src.Key.Path), ".gpg"))
+		line := fmt.Sprintf("deb [signed-by=%s] %s %s %s\n", key, src.URL, src.Suite, strings.Join(src.Components, " "))
+		files = append(files, laid{path: key, mode: 0o644, data: src.Key.data},
+			laid{path: fmt.Sprintf("/etc/apt/sources.list.d/recipe-%d.list", i+1), mode: 0o644, data: []byte(line)})
+	}
+	return files, nil
+}
+
+// runnable is a script with a first line that says what runs it.
+func (in input) runnable() []byte {
+	if bytes.HasPrefix(in.data, []byte("#!")) {
+		return in.data
+	}
+	return append([]byte("#!/bin/sh\n"), in.data...)
+}
+
+// layWork writes what scripts/recipe.sh reads into dir.
+func (s spec) layWork(dir string, newest time.Time, content func(string) ([]byte, error)) error {
+	late, err := s.late(content)
+	if err != nil {
+		return err
+	}
+	earlyTar, err := tarOf(s.early(), newest)
+	if err != nil {
+		return err
+	}
+	lateTar, err := tarOf(late, newest)
+	if err != nil {
+		return err
+	}
+	files := map[string][]byte{
+		"early.tar": earlyTar,
+		"files.tar": lateTar,
+		"packages":  linesOf(wantNames(s.Packages)),
+		"accounts":  linesOf(s.useradd()),
+		"owners":    linesOf(owners(late)),
+		"services":  linesOf(s.serviceDeeds()),
+	}
+	for name, data := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o644); err != nil {
+			return err
+		}
+	}
+	steps := filepath.Join(dir, "steps")
+	if err := os.Mkdir(steps, 0o755); err != nil {
+		return err
+	}
+	for i, st := range s.Provision {
+		if err := os.WriteFile(filepath.Join(steps, fmt.Sprintf("%02d-%s", i+1, st.Name)), st.Script.runnable(), 0o755); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s spec) useradd() []string {
+	var out []string
+	for _, a := range s.Users {
+		args := []string{"--shell", a.Shell, "--home-dir", a.Home, "--user-group"}
+		if a.System {
+			args = append(args, "--system")
+		} else {
+			args = append(args, "--create-home")
+		}
+		if len(a.Groups) > 0 {
+			args = append(args, "--groups", strings.Join(a.Groups, ","))
+		}
+		if a.UID != 0 {
+			args = append(args, "--uid", strconv.Itoa(a.UID))
+		}
+		out = append(out, strings.Join(append(args, a.Name), " "))
+	}
+	return out
+}
+
+func owners(files []laid) []string {
+	var out []string
+	for _, f := range files {
+		for kind, name := range map[string]string{"passwd": f.owner, "group": f.group} {
+			if name != "" && name != "root" {
+				out = append(out, kind+" "+name)
+			}
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+func (s spec) serviceDeeds() []string {
+	deeds := map[string]string{"enabled": "enable", "disabled": "disable", "masked": "mask"}
+	var out []string
+	for _, unit := range sortedKeys(s.Services) {
+		out = append(out, deeds[s.Services[unit]]+" "+unit)
+	}
+	return out
+}
+
+func linesOf(words []string) []byte {
+	if len(words) == 0 {
+		return nil
+	}
+	return []byte(strings.Join(words, "\n") + "\n")
+}

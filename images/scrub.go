@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package images
+
+import (
+	"archive/tar"
+	"io"
+	"path"
+	"slices"
+	"strings"
+)
+
+// machineIDText makes systemd see a first boot, give the machine an id and keep it (machine-id(5)).
+const machineIDText = "uninitialized\n"
+
+// scrub decides what becomes of one entry: left out, kept, or kept with another content. It takes away what would differ between two
+// builds or be equal on all machines where it must differ.
+func scrub(name string, h *tar.Header, body io.Reader) (keep bool, content io.Reader) {
+	switch {
+	case name == "etc/machine-id" && h.Typeflag == tar.TypeReg:
+		h.Size, h.Mode = int64(len(machineIDText)), 0o644
+		return true, strings.NewReader(machineIDText)
+	case dropped(name, h):
+		return false, nil
+	case emptied(name, h):
+		h.Size = 0
+		return true, strings.NewReader("")
+	}
+	return true, body
+}
+
+// kept only as empty folders: their contents are made at boot, or belong to the build
+var hollow = []string{"dev", "proc", "run", "sys", "tmp", "var/tmp", "var/cache/apt", "var/lib/apt/lists", "var/log/apt", "var/log/journal"}
+
+func dropped(name string, h *tar.Header) bool {
+	for _, dir := range hollow {
+		if strings.HasPrefix(name, dir+"/") {
+			return true
+		}
+	}
+	dir, base := path.Split(name)
+	switch dir {
+	case "etc/":
+		// backups that account tools leave: what they hold depends on the order of the build
+		return slices.Contains([]string{"passwd-", "group-", "shadow-", "gshadow-", "subuid-", "subgid-", ".pwd.lock"}, base)
+	case "etc/ssh/":
+		return strings.HasPrefix(base, "ssh_host_") && strings.Contains(base, "_key")
+	case "etc/ssl/certs/", "etc/ssl/private/":
+		return strings.HasPrefix(base, "ssl-cert-snakeoil")
+	case "var/lib/dbus/":
+		return base == "machine-id" && h.Typeflag == tar.TypeReg
+	case "var/lib/systemd/":
+		return base == "random-seed" || base == "credential.secret"
+	case "var/cache/ldconfig/":
+		return base == "aux-cache"
+	case "var/cache/debconf/", "var/lib/dpkg/":
+		return strings.HasSuffix(base, "-old") || strings.HasPrefix(base, "lock")
+	case "var/log/":
+		return slices.Contains([]string{"dpkg.log", "alternatives.log", "bootstrap.log", "fontconfig.log"}, base)
+	}
+	return false
+}
+
+// emptied: logs keep their place and owner, programs may rely on it.
+func emptied(name string, h *tar.Header) bool {
+	return h.Typeflag == tar.TypeReg && strings.HasPrefix(name, "var/log/") && name != "var/log/README"
+}
