@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ssh
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+)
+
+// undoWait bounds the removal of a file half copied.
+const undoWait = 10 * time.Second
+
+// Quote makes s one word for a POSIX shell. A NUL byte, which no argument can hold, is left out.
+func Quote(s string) string {
+	s = strings.ReplaceAll(s, "\x00", "")
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+// CopyTo writes content to the file at path on the far side, with the given permission bits, as the login user. The file appears whole
+// or not at all: after an error what was at path is as it was. Its folder must exist; path must not be a folder. A connection lost
+// half-way may leave a PATH.evenkeel-* beside it.
+func (c *Client) CopyTo(ctx context.Context, content io.Reader, path string, mode os.FileMode) error {
+	cannot := func(err error) error { return fmt.Errorf("cannot copy to %s: %w", printable(path), err) }
+	switch {
+	case path == "" || strings.HasSuffix(path, "/") || strings.ContainsRune(path, 0):
+		return cannot(errors.New("it is no file's path"))
+	case mode&^os.ModePerm != 0:
+		return cannot(fmt.Errorf("mode %v has more than permission bits", mode))
+	}
+	if !strings.HasPrefix(path, "/") {
+		path = "./" + path // a leading dash is no option
+	}
+	temp := path + ".evenkeel-" + rand.Text()
+	// Two commands: the end of the input looks the same whether content or the connection ended, so the first must not take effect.
+	err := c.script(ctx, content, "umask 077 && cat >"+Quote(temp))
+	if err == nil {
+		err = c.script(ctx, nil, fmt.Sprintf("test ! -d %[2]s || { echo it is a folder >&2; exit 1; }; chmod %04[3]o %[1]s && mv -f %[1]s %[2]s", Quote(temp), Quote(path), mode.Perm()))
+	}
+	if err != nil {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoWait)
+		defer cancel()
+		_ = c.script(ctx, nil, "rm -f "+Quote(temp)) // fails where the connection is gone, which err says
+		return cannot(err)
+	}
+	return nil
+}
+
+// script runs line and adds what it says to its error.
+func (c *Client) script(ctx context.Context, stdin io.Reader, line string) error {
+	said := &bounded{left: 4 * printableMax}
+	err := c.Run(ctx, Command{Line: line, Stdin: stdin, Stderr: said})
+	if text := bytes.TrimSpace(said.Bytes()); err != nil && len(text) > 0 {
+		return fmt.Errorf("%w: %s", err, printable(string(text)))
+	}
+	return err
+}
+
+// bounded keeps the first bytes written to it.
+type bounded struct {
+	bytes.Buffer
+	left int
+}
+
+func (b *bounded) Write(p []byte) (int, error) {
+	n, _ := b.Buffer.Write(p[:min(len(p), b.left)]) // never fails
+	b.left -= n
+	return len(p), nil
+}
