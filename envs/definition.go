@@ -71,7 +71,7 @@ type Tier struct {
 	Settings map[string]string      `json:"settings,omitempty"`
 	Machines map[string]Override    `json:"machines,omitempty"`
 	Publish  map[string]map[int]int `json:"publish,omitempty"` // machine name -> port -> loopback port
-	Local    bool                   `json:"local,omitempty"`   // env.local.yaml changes it
+	Local    bool                   `json:"local,omitempty"`   // env.local.yaml changes it; where it changes the provider there is no Config
 }
 
 // Override is what a tier may change of a kind; zero values leave it.

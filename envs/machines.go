@@ -33,7 +33,7 @@ const (
 	maxDisk      = 64 * tib
 	maxRules     = 64
 	maxKindName  = 32
-	maxPublished = 64 // ports of one rule from anywhere: each is one loopback port on local tiers
+	maxPublished = 64 // ports of one kind that are allowed from anywhere: each is a loopback port of each machine on local tiers
 )
 
 const (
@@ -109,6 +109,7 @@ func (l *loader) rules(n *strictyaml.Node) []Rule {
 		return nil
 	}
 	var rules []Rule
+	published := map[Publish]bool{}
 	for _, item := range items {
 		f := item.Fields(ruleKeys)
 		from := f.Need("from")
@@ -118,8 +119,17 @@ func (l *loader) rules(n *strictyaml.Node) []Rule {
 		if r.From == anywhere && r.PortHigh-r.PortLow >= maxPublished {
 			port.Errorf("got a range of %d ports; from anywhere allowed are %d, because each is published by itself", r.PortHigh-r.PortLow+1, maxPublished).Hint =
 				"name the ports that are needed, or the networks that need them (from: 10.0.0.0/8)"
+			continue
+		}
+		if r.PortLow > 0 {
+			for _, p := range publish([]Rule{r}, nil) {
+				published[p] = true
+			}
 		}
 		rules = append(rules, r)
+	}
+	if len(published) > maxPublished {
+		n.Errorf("the rules let anywhere in at %d ports; allowed are %d, because each is published by itself", len(published), maxPublished)
 	}
 	return rules
 }

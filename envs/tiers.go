@@ -154,7 +154,11 @@ func (l *loader) local() (*strictyaml.Doc, error) {
 		}
 		f := e.Value.Fields(localTierKeys)
 		if n := f.Get("provider"); n != nil {
-			t.Provider = cmp.Or(l.provider(n), t.Provider)
+			was := t.Provider
+			t.Provider = cmp.Or(l.provider(n), was)
+			if t.Provider != was {
+				t.Config = nil // it is that provider's own block
+			}
 			if remote(t.Provider) {
 				n.Errorf("%s is no local provider", t.Provider)
 			}

@@ -31,7 +31,7 @@ type Problem struct {
 	Hint     string   `json:"hint,omitempty"`   // what the user can do
 }
 
-// String is one line: file:line:column: path: message.
+// String is one line: file:line:column: path: message. Control characters in it are written as escapes.
 func (p Problem) String() string {
 	var b strings.Builder
 	if p.File != "" {
@@ -48,7 +48,7 @@ func (p Problem) String() string {
 		b.WriteString(p.Path + ": ")
 	}
 	b.WriteString(p.Message)
-	return b.String()
+	return escape(b.String())
 }
 
 // List is the problems of one piece of work, in the order of their positions. A List with no Error in it is no failure.

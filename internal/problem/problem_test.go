@@ -80,6 +80,13 @@ func TestColorAddsNothingButItsOwnSequences(t *testing.T) {
 	}
 }
 
+func TestAProblemIsOneHarmlessLine(t *testing.T) {
+	p := at(5, 5, "", "a\x1b[0m", "control \x07 characters\nand lines", "")
+	if got, want := p.String(), `env.yaml:5:5: a\x1b[0m: control \x07 characters\x0aand lines`; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
 func TestNotesAreNoFailure(t *testing.T) {
 	note := problem.Problem{Severity: problem.Note, Message: "by the way"}
 	if err := (problem.List{note}).Err(); err != nil {
