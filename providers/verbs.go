@@ -104,6 +104,8 @@ type Status struct {
 	Differs bool   `json:"differs"`          // its spec digest is not the plan's
 	Ready   *bool  `json:"ready,omitempty"`  // nil: not asked (only with check)
 	Reason  string `json:"reason,omitempty"` // why it is not ready
+	// Unreachable: it did not answer, so whether it is ready is unknown.
+	Unreachable bool `json:"unreachable,omitempty"`
 }
 
 // Status lists planned machines in the plan's order, then the others by name. Planned machines that do not exist have State "". With check
@@ -141,6 +143,7 @@ func (c *Core) Status(ctx context.Context, check bool) ([]Status, error) {
 		s.Ready = &ok
 		if err != nil {
 			s.Reason = err.Error()
+			s.Unreachable = errors.Is(err, ssh.ErrUnreachable)
 		}
 		return ctx.Err()
 	})
