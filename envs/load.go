@@ -144,20 +144,22 @@ func (l *loader) ours(doc *strictyaml.Doc) bool {
 }
 
 var (
-	labelForm   = regexp.MustCompile(`^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$`)
+	labelForm   = regexp.MustCompile(`^[a-z]([a-z0-9-]*[a-z0-9])?$`)
 	idForm      = regexp.MustCompile(`^[0-9a-f]{6}$`)
 	settingForm = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 	numbered    = regexp.MustCompile(`-[0-9]+$`)
 )
+
+func isLabel(text string) bool { return len(text) <= 63 && labelForm.MatchString(text) }
 
 // label is n as a DNS label (RFC 1123) that begins with a letter.
 func label(n *strictyaml.Node, text string) string {
 	if text == "" {
 		return ""
 	}
-	if !labelForm.MatchString(text) {
+	if !isLabel(text) {
 		p := n.Errorf("got %q; allowed are at most 63 of a-z, 0-9 and -, beginning with a letter and not ending in - (a DNS label)", clip(text))
-		if lower := strings.ReplaceAll(strings.ToLower(text), "_", "-"); labelForm.MatchString(lower) {
+		if lower := strings.ReplaceAll(strings.ToLower(text), "_", "-"); isLabel(lower) {
 			p.Hint = "write " + lower
 		}
 		return ""

@@ -187,7 +187,7 @@ func network(n *strictyaml.Node, text string) string {
 	return prefix.String()
 }
 
-var rangeForm = regexp.MustCompile(`^([0-9]{1,6})-([0-9]{1,6})$`)
+var rangeForm = regexp.MustCompile(`^([0-9]+)-([0-9]+)$`)
 
 // ports is n as a port, or as a range in the form "8000-8010".
 func ports(n *strictyaml.Node) (low, high int) {
@@ -204,15 +204,15 @@ func ports(n *strictyaml.Node) (low, high int) {
 	low, _ = strconv.Atoi(m[1])
 	high, _ = strconv.Atoi(m[2])
 	if low < 1 || high > 65535 || low > high {
-		n.Errorf("got %q; a range is two ports from 1 to 65535, the lower one first", raw)
+		n.Errorf("got %q; a range is two ports from 1 to 65535, the lower one first", clip(raw))
 		return 0, 0
 	}
 	return low, high
 }
 
 var (
-	httpForm = regexp.MustCompile(`^:([0-9]{1,6})(/[!-~]*)?$`)
-	tcpForm  = regexp.MustCompile(`^:([0-9]{1,6})$`)
+	httpForm = regexp.MustCompile(`^:([0-9]+)(/[!-~]*)?$`)
+	tcpForm  = regexp.MustCompile(`^:([0-9]+)$`)
 )
 
 func health(n *strictyaml.Node) *Health {
@@ -254,7 +254,7 @@ func endpoint(n *strictyaml.Node, form *regexp.Regexp, wanted string) string {
 		return ""
 	}
 	if port, _ := strconv.Atoi(m[1]); port < 1 || port > 65535 {
-		n.Errorf("got port %s; allowed is 1 to 65535", m[1])
+		n.Errorf("got port %s; allowed is 1 to 65535", clip(m[1]))
 		return ""
 	}
 	return text

@@ -96,8 +96,8 @@ func checkCopy(p *Plan, as string) problem.List {
 	p.Env += "." + as
 	at := problem.Problem{Severity: problem.Error}
 	switch {
-	case !labelForm.MatchString(as):
-		at.Message = fmt.Sprintf("--as: got %q; allowed are a-z, 0-9 and -, beginning with a letter and not ending in -", clip(as))
+	case !isLabel(as):
+		at.Message = fmt.Sprintf("--as: got %q; allowed are at most 63 of a-z, 0-9 and -, beginning with a letter and not ending in -", clip(as))
 	case len(p.Env) > maxID:
 		at.Message = fmt.Sprintf("--as: the environment's ID would be %s, %d characters; allowed are %d", clip(p.Env), len(p.Env), maxID)
 		at.Hint = "choose a shorter name for the copy"

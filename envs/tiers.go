@@ -39,7 +39,7 @@ type pin struct {
 	at, value  *strictyaml.Node
 }
 
-var providerForm = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)
+var providerForm = regexp.MustCompile(`^[a-z][a-z0-9-]*$`)
 
 func (l *loader) readTiers(n *strictyaml.Node) {
 	l.tiers = map[string]*tier{}
@@ -75,8 +75,8 @@ func (l *loader) readTiers(n *strictyaml.Node) {
 
 func (l *loader) provider(n *strictyaml.Node) string {
 	name := n.Line()
-	if name != "" && !providerForm.MatchString(name) {
-		n.Errorf("got %q; a provider's name has a-z, 0-9 and -", clip(name))
+	if name != "" && (len(name) > 32 || !providerForm.MatchString(name)) {
+		n.Errorf("got %q; a provider's name has at most 32 of a-z, 0-9 and -", clip(name))
 		return ""
 	}
 	if n != nil {

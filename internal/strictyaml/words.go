@@ -76,10 +76,10 @@ func quote(text string) string {
 	return strconv.Quote(text)
 }
 
-var simpleKey = regexp.MustCompile(`^[A-Za-z0-9_/-]{1,60}$`)
+var simpleKey = regexp.MustCompile(`^[A-Za-z0-9_/-]+$`)
 
 func join(path, key string) string {
-	if !simpleKey.MatchString(key) {
+	if len(key) > maxShown || !simpleKey.MatchString(key) {
 		key = quote(key)
 	}
 	if path == "" {
@@ -96,7 +96,7 @@ func or(words []string) string {
 	return strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1]
 }
 
-var sizeForm = regexp.MustCompile(`^([0-9]{1,18}) ?(B|KiB|MiB|GiB|TiB)$`)
+var sizeForm = regexp.MustCompile(`^([0-9]+) ?(B|KiB|MiB|GiB|TiB)$`)
 
 var units = []struct {
 	name  string
@@ -111,12 +111,12 @@ func ParseSize(text string) (int64, error) {
 	}
 	number, err := strconv.ParseInt(m[1], 10, 64)
 	if err != nil {
-		return 0, fmt.Errorf("cannot read size %s: %w", quote(text), err)
+		return math.MaxInt64, nil // more digits than fit: beyond any range that a caller allows
 	}
 	for _, u := range units {
 		if u.name == m[2] {
 			if number > math.MaxInt64/u.bytes {
-				return math.MaxInt64, nil // beyond any range that a caller allows
+				return math.MaxInt64, nil
 			}
 			return number * u.bytes, nil
 		}
@@ -154,7 +154,7 @@ func sizeHint(text string) string {
 	return ""
 }
 
-var durationForm = regexp.MustCompile(`^(?:([0-9]{1,6})d)?(?:([0-9]{1,6})h)?(?:([0-9]{1,8})m)?(?:([0-9]{1,9})s)?$`)
+var durationForm = regexp.MustCompile(`^(?:([0-9]+)d)?(?:([0-9]+)h)?(?:([0-9]+)m)?(?:([0-9]+)s)?$`)
 
 // ParseDuration reads what FormatDuration writes: whole numbers with d, h, m, s in this order. A day is 24 hours.
 func ParseDuration(text string) (time.Duration, error) {
@@ -164,8 +164,8 @@ func ParseDuration(text string) (time.Duration, error) {
 	}
 	var span time.Duration
 	for i, unit := range []time.Duration{24 * time.Hour, time.Hour, time.Minute, time.Second} {
-		number, _ := strconv.ParseInt("0"+m[i+1], 10, 64)
-		if number > int64((math.MaxInt64-span)/unit) {
+		number, err := strconv.ParseInt("0"+m[i+1], 10, 64)
+		if err != nil || number > int64((math.MaxInt64-span)/unit) {
 			return math.MaxInt64, nil // beyond any range that a caller allows
 		}
 		span += time.Duration(number) * unit
