@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/urfave/cli/v2"
+)
+
+// globalFlags are the options that every verb knows.
+func globalFlags() []cli.Flag {
+	const where = "EVERYWHERE"
+	return []cli.Flag{
+		&cli.StringFlag{Name: "file", Aliases: []string{"f"}, Usage: "the definition is `FILE`, not the next env.yaml upwards", Category: where},
+		&cli.StringFlag{Name: "tier", Usage: "act on `TIER` of the definition (else $EVENKEEL_TIER, else its default)", Category: where},
+		&cli.StringFlag{Name: "as", Usage: "act on a second copy beside the first, called `COPY`", Category: where},
+		&cli.BoolFlag{Name: "json", Usage: "print the result as JSON", Category: where},
+		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "print the result only, no progress", Category: where},
+		&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "print what is done underneath", Category: where},
+		&cli.BoolFlag{Name: "no-color", Usage: "no colours ($NO_COLOR does the same)", Category: where},
+		&cli.StringFlag{Name: "identity", Usage: "log in with the private key in `FILE` (else $EVENKEEL_SSH_KEY_FILE, the agent, a key made for you)", Category: where},
+	}
+}
+
+func (c *call) json() bool    { return c.flag.Bool("json") }
+func (c *call) quiet() bool   { return c.flag.Bool("quiet") }
+func (c *call) verbose() bool { return c.flag.Bool("verbose") }
+
+// color says whether stream is one that colours help on.
+func (a *App) color(stream any) bool {
+	if _, ok := terminal(stream); !ok {
+		return false
+	}
+	return a.getenv("NO_COLOR") == "" && a.getenv("TERM") != "dumb" && !a.said("--no-color")
+}
+
+// said reports whether an option stands among the arguments. It is for what must be known even where the arguments could not be parsed.
+func (a *App) said(option string) bool {
+	for _, w := range a.Args {
+		if w == "--" {
+			return false
+		}
+		if w == option {
+			return true
+		}
+	}
+	return false
+}
+
+// log is where the packages below tell what they do; verbs and problems do not go there.
+func (c *call) log() hclog.Logger {
+	level := hclog.Warn
+	if c.verbose() {
+		level = hclog.Debug
+	}
+	return hclog.New(&hclog.LoggerOptions{Name: "evenkeel", Level: level, Output: c.Stderr})
+}
+
+// path makes a path of the user's absolute.
+func (a *App) path(p string) string {
+	if filepath.IsAbs(p) {
+		return p
+	}
+	return filepath.Join(a.Dir, p)
+}
+
+// shown is a path as the user would write it: relative where that is shorter to read.
+func (a *App) shown(path string) string {
+	rel, err := filepath.Rel(a.Dir, path)
+	if err != nil || len(rel) > len(path) || filepath.IsAbs(rel) {
+		return path
+	}
+	return rel
+}
+
+// stateDir is our folder below $XDG_STATE_HOME: what must outlive a call but can be made anew.
+func (a *App) stateDir() (string, error) { return a.xdg("XDG_STATE_HOME", ".local/state") }
+
+// cacheDir is our folder below $XDG_CACHE_HOME.
+func (a *App) cacheDir() (string, error) { return a.xdg("XDG_CACHE_HOME", ".cache") }
+
+func (a *App) xdg(variable, fallback string) (string, error) {
+	// The specification says that relative values are to be ignored.
+	base := a.getenv(variable)
+	if !filepath.IsAbs(base) {
+		home := a.getenv("HOME")
+		if !filepath.IsAbs(home) {
+			return "", fmt.Errorf("cannot tell where to keep files: neither %s nor HOME is an absolute path", variable)
+		}
+		base = filepath.Join(home, fallback)
+	}
+	dir := filepath.Join(base, "evenkeel")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", fmt.Errorf("cannot make folder %s: %w", dir, err)
+	}
+	return dir, nil
+}

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/evenkeel/evenkeel/envs"
+	"github.com/evenkeel/evenkeel/providers"
+)
+
+func (a *App) planVerb() verb {
+	return verb{
+		name: "plan", about: "show what `up` would do, without doing it",
+		more:  "The exit status is 0 where there is nothing to do and 2 where there is.",
+		flags: []cli.Flag{lockedFlag()},
+		run:   runPlan,
+	}
+}
+
+// planned is what `plan --json` prints. docs/json.md describes it.
+type planned struct {
+	*envs.Plan
+	Changes      []providers.Change `json:"changes"`
+	MissingLocks []string           `json:"missing_locks"`
+}
+
+func runPlan(ctx context.Context, c *call) error {
+	if err := c.noArgs(); err != nil {
+		return err
+	}
+	p, err := c.open(ctx, placeOptions{locked: c.flag.Bool("locked")})
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	if err := p.Check(ctx); err != nil {
+		return err
+	}
+	changes, err := p.Diff(ctx)
+	if err != nil {
+		return err
+	}
+	todo := slices.ContainsFunc(changes, func(ch providers.Change) bool { return ch.Action != providers.Same && ch.Action != providers.Extra })
+	if c.json() {
+		err = c.printJSON(planned{p.Plan, changes, p.missingLocks()})
+	} else {
+		err = c.printPlan(p, changes, todo)
+	}
+	if err == nil && todo {
+		return exitStatus(exitDiffers)
+	}
+	return err
+}
+
+// missingLocks are the recipes of the plan that have no lock yet.
+func (p *place) missingLocks() []string {
+	missing := []string{}
+	for _, m := range p.Plan.Machines {
+		if m.ImageKey == "" && !slices.Contains(missing, m.Image) {
+			missing = append(missing, m.Image)
+		}
+	}
+	slices.Sort(missing)
+	return missing
+}
+
+func (c *call) printPlan(p *place, changes []providers.Change, todo bool) error {
+	if !todo {
+		if err := c.printf("%s: nothing to do; %s\n", p.Plan.Env, machinesOf(len(p.Plan.Machines))); err != nil {
+			return err
+		}
+	} else if err := c.printf("%s on %s:\n", p.Plan.Env, p.Plan.Provider); err != nil {
+		return err
+	}
+	if todo || slices.ContainsFunc(changes, func(ch providers.Change) bool { return ch.Action == providers.Extra }) {
+		t := newTable("MACHINE", "ACTION", "SIZE", "WHY")
+		for _, ch := range changes {
+			t.add(ch.Machine, string(ch.Action), p.sizeOf(ch.Machine), strings.Join(ch.Reasons, "; "))
+		}
+		if err := t.print(c.Stdout); err != nil {
+			return err
+		}
+	}
+	for _, recipe := range p.missingLocks() {
+		if err := c.printf("%s has no lock yet; `up` writes it\n", recipe); err != nil {
+			return err
+		}
+	}
+	return c.printLocal(p.Plan)
+}
+
+// printLocal says that this computer's own file is in force.
+func (c *call) printLocal(plan *envs.Plan) error {
+	if plan.Local == "" {
+		return nil
+	}
+	return c.printf("%s is in force\n", c.shown(plan.Local))
+}
+
+func (p *place) sizeOf(machine string) string {
+	for _, m := range p.Plan.Machines {
+		if m.Name == machine {
+			return fmt.Sprintf("%d CPU, %s memory, %s disk", m.CPUs, size(m.Memory), size(m.Disk))
+		}
+	}
+	return ""
+}
+
+func machinesOf(n int) string {
+	if n == 1 {
+		return "1 machine"
+	}
+	return fmt.Sprintf("%d machines", n)
+}

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/evenkeel/evenkeel/envs"
+	"github.com/evenkeel/evenkeel/internal/problem"
+	"github.com/evenkeel/evenkeel/providers/plugin"
+)
+
+// definitionFile is the env.yaml a verb acts on: -f, else the next one of ours upwards.
+func (c *call) definitionFile() (string, error) {
+	if f := c.flag.String("file"); f != "" {
+		return c.path(f), nil
+	}
+	file, passed, err := envs.Find(c.Dir)
+	if err != nil {
+		return "", err
+	}
+	if file == "" {
+		c.say(passed)
+		e := usagef("cannot find env.yaml in %s or above", c.Dir)
+		e.hint = "`evenkeel init` writes one; -f FILE names one elsewhere"
+		return "", e
+	}
+	return file, nil
+}
+
+// definition loads the env.yaml a verb acts on. Problems that are no errors are told.
+func (c *call) definition() (*envs.Definition, error) {
+	file, err := c.definitionFile()
+	if err != nil {
+		return nil, err
+	}
+	def, problems, err := envs.Load(c.shown(file))
+	if err != nil {
+		return nil, err
+	}
+	if err := problems.Err(); err != nil {
+		return nil, err
+	}
+	c.say(problems)
+	return def, nil
+}
+
+// plan is what the definition comes to in the chosen tier.
+func (c *call) plan(locked bool) (*envs.Definition, *envs.Plan, error) {
+	def, err := c.definition()
+	if err != nil {
+		return nil, nil, err
+	}
+	plan, err := c.planOf(def, locked)
+	return def, plan, err
+}
+
+func (c *call) planOf(def *envs.Definition, locked bool) (*envs.Plan, error) {
+	known, err := knownProviders()
+	if err != nil {
+		return nil, err
+	}
+	tier := c.flag.String("tier")
+	if tier == "" {
+		tier = c.getenv("EVENKEEL_TIER")
+	}
+	plan, problems := envs.MakePlan(def, envs.Options{Tier: tier, As: c.flag.String("as"), Locked: locked, Providers: known})
+	if err := problems.Err(); err != nil {
+		return nil, err
+	}
+	c.say(problems)
+	return plan, nil
+}
+
+// knownProviders are the names that a definition may use: the project's own, and those of plugins found here.
+func knownProviders() ([]string, error) {
+	found, err := plugin.Find()
+	if err != nil {
+		return nil, err
+	}
+	known := envs.KnownProviders()
+	for _, f := range found {
+		if !slices.Contains(known, f.Name) {
+			known = append(known, f.Name)
+		}
+	}
+	return known, nil
+}
+
+// say prints notes to people.
+func (c *call) say(problems problem.List) {
+	if len(problems) > 0 && !c.quiet() {
+		_ = problem.Print(c.Stderr, problems, c.color(c.Stderr)) // as for every message: who closed stderr wants none
+	}
+}
+
+// checkLocal refuses what is for places on this computer only, now that the provider has said what it is.
+func checkLocal(def *envs.Definition, plan *envs.Plan, local bool) error {
+	if local {
+		return nil
+	}
+	if plan.Local != "" {
+		return fmt.Errorf("cannot use %s: it changes tier %s, but provider %s is not on this computer; only local tiers may be changed there", plan.Local, plan.Tier, plan.Provider)
+	}
+	if def.Default == plan.Tier {
+		return &usageError{
+			text: fmt.Sprintf("cannot use tier %s as the default: provider %s is not on this computer, and nobody should reach it by leaving out a word", plan.Tier, plan.Provider),
+			hint: "take the line default: out of env.yaml and say --tier " + plan.Tier,
+		}
+	}
+	return nil
+}

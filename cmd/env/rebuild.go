@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/evenkeel/evenkeel/providers"
+)
+
+func (a *App) rebuildVerb() verb {
+	return verb{
+		name: "rebuild", args: "NAME...", about: "replace machines by new ones from the current image",
+		more: "One after the other, each healthy before the next. A machine that is not stateless, or is the only one of its kind, is rebuilt only when asked for in so many words.",
+		flags: []cli.Flag{
+			&cli.BoolFlag{Name: "allow-downtime", Usage: "also the only machine of its kind"},
+			&cli.BoolFlag{Name: "destroy-data", Usage: "also a machine whose own disk may hold data"},
+			lockedFlag(), withinFlag(),
+		},
+		run: runRebuild,
+	}
+}
+
+func runRebuild(ctx context.Context, c *call) error {
+	if c.cut {
+		return usagef("rebuild takes machine names, got -- besides")
+	}
+	return c.work(ctx, placeOptions{locked: c.flag.Bool("locked")}, func(ctx context.Context, p *place) (*providers.Result, error) {
+		return p.Rebuild(ctx, c.args, c.flag.Bool("allow-downtime"), c.flag.Bool("destroy-data"))
+	})
+}

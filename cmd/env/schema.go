@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+
+	"github.com/evenkeel/evenkeel/envs"
+)
+
+func (a *App) schemaVerb() verb {
+	return verb{
+		name: "schema", args: "[env|recipe]", about: "print the JSON Schema of env.yaml or of a recipe, for editors",
+		run: runSchema,
+	}
+}
+
+func runSchema(_ context.Context, c *call) error {
+	if err := c.maxArgs(1); err != nil {
+		return err
+	}
+	schema := envs.Schema
+	if len(c.args) == 1 {
+		switch c.args[0] {
+		case "env":
+		case "recipe":
+			schema = func() []byte { return nil } // TODO
+		default:
+			return usagef("there is no schema %q; allowed are env, recipe", c.args[0])
+		}
+	}
+	_, err := c.Stdout.Write(schema())
+	return err
+}

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// interrupted is why a context ended: a signal asked for it.
+type interrupted struct{ signal os.Signal }
+
+func (e interrupted) Error() string { return fmt.Sprintf("interrupted (%s)", e.signal) }
+
+// Is makes an interruption what it is to all others: a cancelled context.
+func (e interrupted) Is(target error) bool { return target == context.Canceled }
+
+// untilInterrupted is a context that the first INT, TERM or HUP cancels, with that as its cause; a second one calls atOnce.
+func untilInterrupted(ctx context.Context, atOnce func()) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	done := make(chan struct{})
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		select {
+		case s := <-signals:
+			cancel(interrupted{s})
+		case <-done:
+			return
+		}
+		select {
+		case <-signals:
+			atOnce()
+		case <-done:
+		}
+	}()
+	return ctx, func() {
+		signal.Stop(signals)
+		close(done)
+		<-ended
+		cancel(nil)
+	}
+}

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/evenkeel/evenkeel/providers"
+)
+
+func (a *App) statusVerb() verb {
+	return verb{
+		name: "status", about: "show the environment's machines and where their ports are",
+		more: "Without --check it reads the place's records and contacts no machine. With --check the exit status is 0 where all is as defined, " +
+			"2 where a machine is missing, stopped, different or not ready, and 3 where one could not be asked.",
+		flags: []cli.Flag{&cli.BoolFlag{Name: "check", Usage: "contact each machine: certificate, settings, health"}},
+		run:   runStatus,
+	}
+}
+
+// statusReport is what `status --json` prints. docs/json.md describes it.
+type statusReport struct {
+	Env      string       `json:"env"`
+	Tier     string       `json:"tier"`
+	Provider string       `json:"provider"`
+	File     string       `json:"file"`
+	Local    string       `json:"local,omitempty"`
+	Machines []statusLine `json:"machines"`
+}
+
+type statusLine struct {
+	machineLine
+	Kind     string `json:"kind,omitempty"`
+	Planned  bool   `json:"planned"`
+	Differs  bool   `json:"differs"`
+	ImageKey string `json:"image_key,omitempty"`
+	Owner    string `json:"owner,omitempty"`
+	Ready    *bool  `json:"ready,omitempty"` // only with --check
+	Reason   string `json:"reason,omitempty"`
+}
+
+func runStatus(ctx context.Context, c *call) error {
+	if err := c.noArgs(); err != nil {
+		return err
+	}
+	check := c.flag.Bool("check")
+	p, err := c.open(ctx, placeOptions{identity: check})
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	list, err := p.Status(ctx, check)
+	if err != nil {
+		return err
+	}
+	if c.json() {
+		err = c.printJSON(p.report(list))
+	} else {
+		err = c.printStatus(p, list, check)
+	}
+	if err != nil || !check {
+		return err
+	}
+	return statusOf(list)
+}
+
+func (p *place) report(list []providers.Status) statusReport {
+	r := statusReport{Env: p.Plan.Env, Tier: p.Plan.Tier, Provider: p.Plan.Provider, File: p.def.File, Local: p.Plan.Local, Machines: []statusLine{}}
+	for _, s := range list {
+		r.Machines = append(r.Machines, statusLine{
+			machineLine: lineOf(s.Machine), Kind: s.Kind, Planned: s.Planned, Differs: s.Differs,
+			ImageKey: s.Labels[providers.LabelImageKey], Owner: s.Labels[providers.LabelOwner], Ready: s.Ready, Reason: s.Reason,
+		})
+	}
+	return r
+}
+
+// statusOf is the exit status of a check: what differs weighs more than what is not known.
+func statusOf(list []providers.Status) error {
+	differs, unknown := false, false
+	for _, s := range list {
+		switch {
+		case s.State == providers.Unknown, s.Unreachable:
+			unknown = true
+		case !s.Planned, s.State != providers.Running, s.Differs, s.Ready != nil && !*s.Ready:
+			differs = true
+		}
+	}
+	switch {
+	case differs:
+		return exitStatus(exitDiffers)
+	case unknown:
+		return exitStatus(exitIncomplete)
+	}
+	return nil
+}
+
+func (c *call) printStatus(p *place, list []providers.Status, check bool) error {
+	if err := c.printf("%s on %s\n", p.Plan.Env, p.Plan.Provider); err != nil {
+		return err
+	}
+	t := newTable("MACHINE", "STATE", "ADDRESS", "AGE", "PUBLISHED", "REMARK")
+	for _, s := range list {
+		t.add(s.Name, stateText(s, check), s.Address, age(s.Created), published(s.Machine), remark(s))
+	}
+	if err := t.print(c.Stdout); err != nil {
+		return err
+	}
+	return c.printLocal(p.Plan)
+}
+
+func stateText(s providers.Status, check bool) string {
+	switch {
+	case s.State == "":
+		return "absent"
+	case check && s.Ready != nil && *s.Ready:
+		return "ready"
+	}
+	return string(s.State)
+}
+
+func remark(s providers.Status) string {
+	switch {
+	case s.Reason != "":
+		return s.Reason
+	case s.State == providers.Partial:
+		return "half-made; `evenkeel up` remakes it"
+	case s.State != "" && !s.Planned:
+		return "not in the definition"
+	case s.Differs:
+		return "differs from the definition; `evenkeel plan` says how"
+	}
+	return ""
+}

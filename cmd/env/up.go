@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/evenkeel/evenkeel/providers"
+)
+
+func (a *App) upVerb() verb {
+	return verb{
+		name: "up", args: "[NAME...]", about: "make the environment exist, run and be as defined",
+		more: "Without a NAME it is about all machines. It destroys nothing: where a machine would have to be replaced it says so and ends with exit status 2; " +
+			"--replace does it. A missing image lock is written, a missing image is built.",
+		flags: []cli.Flag{
+			&cli.BoolFlag{Name: "replace", Usage: "replace machines that differ from the definition"},
+			&cli.BoolFlag{Name: "destroy-data", Usage: "with --replace: also those whose own disk may hold data"},
+			lockedFlag(), withinFlag(),
+		},
+		run: runUp,
+	}
+}
+
+func withinFlag() cli.Flag {
+	return &cli.StringFlag{Name: "within", Usage: "give a machine `TIME` to its first answer (else $EVENKEEL_BOOT_DEADLINE, else " + providers.DefaultDeadline.String() + ")"}
+}
+
+// upped is what `up`, `start` and `rebuild` print with --json. docs/json.md describes it.
+type upped struct {
+	Env      string             `json:"env"`
+	Changed  bool               `json:"changed"`
+	Pending  bool               `json:"pending"`
+	Seconds  float64            `json:"seconds"`
+	Changes  []providers.Change `json:"changes"`
+	Machines []machineLine      `json:"machines"`
+}
+
+// machineLine is a machine as every verb prints it.
+type machineLine struct {
+	Name    string           `json:"name"`
+	State   providers.State  `json:"state"` // "" for one that does not exist
+	Address string           `json:"address,omitempty"`
+	SSH     string           `json:"ssh,omitempty"`
+	Ports   []providers.Port `json:"ports"`
+	URLs    []string         `json:"urls"`
+	Created time.Time        `json:"created,omitzero"`
+}
+
+func lineOf(m providers.Machine) machineLine {
+	return machineLine{
+		Name: m.Name, State: m.State, Address: m.Address, SSH: m.SSH,
+		Ports: append([]providers.Port{}, m.Ports...), URLs: urls(m), Created: m.Created,
+	}
+}
+
+func runUp(ctx context.Context, c *call) error {
+	if c.cut {
+		return usagef("up takes machine names, got -- besides")
+	}
+	o := providers.UpOptions{Only: c.args, Replace: c.flag.Bool("replace"), DestroyData: c.flag.Bool("destroy-data")}
+	return c.work(ctx, placeOptions{locked: c.flag.Bool("locked")}, func(ctx context.Context, p *place) (*providers.Result, error) {
+		return p.Up(ctx, o)
+	})
+}
+
+// work is what the verbs have in common that bring machines to ready: locks, images, progress, result.
+func (c *call) work(ctx context.Context, o placeOptions, f func(context.Context, *place) (*providers.Result, error)) error {
+	began := time.Now()
+	within, err := c.deadline()
+	if err != nil {
+		return err
+	}
+	d, tell := c.show()
+	defer d.stop()
+	undone := context.AfterFunc(ctx, func() {
+		d.note(context.Cause(ctx).Error() + ": undoing what this run created; once more stops at once")
+	})
+	defer undone()
+	o.change, o.identity, o.progress = true, true, tell
+	p, err := c.open(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	p.Deadline = within
+	if err := c.withImages(ctx, p, o.locked, d); err != nil {
+		return err
+	}
+	res, err := f(ctx, p)
+	d.stop()
+	if err != nil {
+		return err
+	}
+	if err := c.printUp(p, res, time.Since(began)); err != nil {
+		return err
+	}
+	if res.Pending {
+		return exitStatus(exitDiffers)
+	}
+	return nil
+}
+
+func (c *call) printUp(p *place, res *providers.Result, span time.Duration) error {
+	if c.json() {
+		u := upped{Env: res.Env, Changed: res.Changed(), Pending: res.Pending, Seconds: span.Seconds(), Changes: res.Changes, Machines: []machineLine{}}
+		for _, m := range res.Machines {
+			u.Machines = append(u.Machines, lineOf(m))
+		}
+		return c.printJSON(u)
+	}
+	if !res.Changed() && !res.Pending {
+		return c.printf("%s: nothing to do; %s ready\n", res.Env, machinesOf(len(res.Changes)-extras(res)))
+	}
+	if err := c.printMachines(res.Machines); err != nil {
+		return err
+	}
+	for _, ch := range res.Changes {
+		var err error
+		switch {
+		case ch.Action == providers.Replace && res.Pending:
+			err = c.printf("%s would have to be replaced (%s): evenkeel up --replace\n", ch.Machine, listed(ch.Reasons))
+		case ch.Action == providers.Extra:
+			err = c.printf("%s: %s\n", ch.Machine, listed(ch.Reasons))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if res.Pending {
+		return nil
+	}
+	if err := c.printf("%s: %s ready after %s\n", res.Env, machinesOf(len(res.Changes)-extras(res)), took(span)); err != nil || c.quiet() || len(res.Machines) == 0 {
+		return err
+	}
+	return c.printf("try: evenkeel ssh %s, evenkeel status, evenkeel down\n", res.Machines[0].Name)
+}
+
+func extras(res *providers.Result) int {
+	n := 0
+	for _, ch := range res.Changes {
+		if ch.Action == providers.Extra {
+			n++
+		}
+	}
+	return n
+}
+
+func (c *call) printMachines(machines []providers.Machine) error {
+	t := newTable("MACHINE", "STATE", "ADDRESS", "PUBLISHED")
+	for _, m := range machines {
+		t.add(m.Name, string(m.State), m.Address, published(m))
+	}
+	return t.print(c.Stdout)
+}
+
+// published is where a machine's ports are reached, with the port of its own that each stands for.
+func published(m providers.Machine) string {
+	var list []string
+	for _, p := range m.Ports {
+		if p.HostPort != 0 {
+			list = append(list, urls(providers.Machine{Ports: []providers.Port{p}})[0])
+		}
+	}
+	slices.Sort(list)
+	return listed(list)
+}

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+// verbs are all that the command can do, in the order in which a newcomer meets them.
+func (a *App) verbs() []verb {
+	return []verb{
+		a.initVerb(), a.validateVerb(), a.planVerb(), a.upVerb(), a.statusVerb(), a.sshVerb(), a.sshConfigVerb(), a.stopVerb(), a.startVerb(),
+		a.rebuildVerb(), a.downVerb(), a.imageVerb(), a.gcVerb(), a.doctorVerb(), a.providersVerb(), a.schemaVerb(), a.hookVerb(),
+		a.completionVerb(), a.versionVerb(),
+	}
+}
