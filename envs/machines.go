@@ -42,9 +42,6 @@ const (
 	defaultWithin = 90 * time.Second
 )
 
-// anywhere is the rule that publishes.
-const anywhere = "anywhere"
-
 // kinds reads `machines`; image is the recipe of kinds that name none.
 func (l *loader) kinds(n, image *strictyaml.Node) {
 	l.def.Machines = map[string]Kind{}
@@ -71,7 +68,7 @@ func kindName(e strictyaml.Entry) {
 			fmt.Sprintf("name it %s and say count", numbered.ReplaceAllString(name, ""))
 	case len(name) > maxKindName:
 		e.At.Errorf("got a name of %d characters; allowed are %d", len(name), maxKindName)
-	case name == anywhere || name == "localhost":
+	case name == Anywhere || name == "localhost":
 		e.At.Errorf("the name %s has a meaning already", name)
 	}
 }
@@ -116,7 +113,7 @@ func (l *loader) rules(n *strictyaml.Node) []Rule {
 		r := Rule{From: l.from(from), Proto: cmp.Or(f.Get("proto").OneOf("tcp", "udp"), "tcp")}
 		port := f.Need("port")
 		r.PortLow, r.PortHigh = ports(port)
-		if r.From == anywhere && r.PortHigh-r.PortLow >= maxPublished {
+		if r.From == Anywhere && r.PortHigh-r.PortLow >= maxPublished {
 			port.Errorf("got a range of %d ports; from anywhere allowed are %d, because each is published by itself", r.PortHigh-r.PortLow+1, maxPublished).Hint =
 				"name the ports that are needed, or the networks that need them (from: 10.0.0.0/8)"
 			continue
@@ -138,7 +135,7 @@ func (l *loader) rules(n *strictyaml.Node) []Rule {
 func (l *loader) from(n *strictyaml.Node) string {
 	text := n.Line()
 	switch {
-	case text == "" || text == anywhere:
+	case text == "" || text == Anywhere:
 		return text
 	case strings.ContainsAny(text, "/:") || isAddress(text):
 		return network(n, text)
@@ -149,7 +146,7 @@ func (l *loader) from(n *strictyaml.Node) string {
 	p := n.Errorf("got %q; allowed is anywhere, a network such as 10.0.0.0/8, or one of the machines %s", clip(text), names(l.def.Machines))
 	if kind := numbered.ReplaceAllString(text, ""); kind != text && l.has(kind) {
 		p.Hint = fmt.Sprintf("a rule holds for all machines of a kind: write %s", kind)
-	} else if near := problem.Nearest(text, append(slices.Sorted(maps.Keys(l.def.Machines)), anywhere)); near != "" {
+	} else if near := problem.Nearest(text, append(slices.Sorted(maps.Keys(l.def.Machines)), Anywhere)); near != "" {
 		p.Hint = fmt.Sprintf("did you mean %s?", near)
 	}
 	return ""

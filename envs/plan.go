@@ -178,7 +178,7 @@ func machines(def *Definition, tier Tier, name string) []Machine {
 func publish(rules []Rule, pins map[int]int) []Publish {
 	var all []Publish
 	for _, r := range rules {
-		if r.From != anywhere {
+		if r.From != Anywhere {
 			continue
 		}
 		for port := r.PortLow; port <= r.PortHigh; port++ {

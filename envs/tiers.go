@@ -247,7 +247,7 @@ func (l *loader) published(t *tier, p pin) bool {
 		return false
 	}
 	for _, r := range kind.Allow {
-		if r.From == anywhere && r.PortLow <= p.port && p.port <= r.PortHigh {
+		if r.From == Anywhere && r.PortLow <= p.port && p.port <= r.PortHigh {
 			return true
 		}
 	}
