@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -229,6 +230,32 @@ func TestSpecialFilesBlockNothing(t *testing.T) {
 	_, problems, err := envs.Load("env.yaml")
 	if err != nil || len(problems) != 2 {
 		t.Errorf("got %v, error %v; want two problems", problems, err)
+	}
+}
+
+func TestKeysAreBounded(t *testing.T) {
+	many := ""
+	for i := range 501 {
+		many += fmt.Sprintf("%s%d\n", publicKey, i)
+	}
+	for want, text := range map[string]string{
+		"the file id is larger than 64KiB":             strings.Repeat("#\n", 40_000),
+		"the files hold 501 keys; allowed are 500":     many,
+		"this line holds bytes that are no text":       publicKey + "\x1b[31m\n",
+		"the file id cannot be used: no such file":     "",
+		"options before the key are not supported":     "command=\"x\" " + publicKey,
+		"the key is too short":                         "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAAQ==",
+		"the key is no base64":                         publicKey[:31],
+		"the key inside is not of the type that stand": "ssh-rsa /////w==",
+	} {
+		files := map[string]string{"env.yaml": minimal + "access: {keys: [id]}\n", "web.yaml": recipe, "id": text}
+		if text == "" {
+			delete(files, "id")
+		}
+		inProject(t, files)
+		if def, problems, err := envs.Load("env.yaml"); def != nil || err != nil || !strings.Contains(problems.Error(), want) {
+			t.Errorf("got %v, %v, %v; want %q", def, problems, err, want)
+		}
 	}
 }
 

@@ -101,12 +101,13 @@ func firstFiles(dir, example string) (map[string]string, error) {
 		files[path] = string(text)
 		return err
 	})
-	files[envs.FileName] = idLine().ReplaceAllString(files[envs.FileName], "id: "+newID())
+	files[envs.FileName] = idLine().ReplaceAllString(files[envs.FileName], `id: "`+newID()+`"`)
 	return files, err
 }
 
-// idLine is where a definition says its project id: each copy of an example is a project of its own.
-func idLine() *regexp.Regexp { return regexp.MustCompile(`(?m)^id: [0-9a-f]+`) }
+// idLine is where a definition says its project id: each copy of an example is a project of its own. The id is quoted, for 123456 would be a
+// number.
+func idLine() *regexp.Regexp { return regexp.MustCompile(`(?m)^id: "?[0-9a-f]+"?`) }
 
 func newID() string {
 	id := make([]byte, 3)
