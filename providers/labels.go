@@ -32,8 +32,9 @@ const (
 const MaxLabels = 16
 
 var (
-	labelKey   = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)
-	labelValue = regexp.MustCompile(`^[A-Za-z0-9 +=._:/@-]{0,255}$`)
+	// Lengths are checked beside: counted repetitions took a third of the binary's start-up time.
+	labelKey   = regexp.MustCompile(`^[a-z][a-z0-9-]*$`)
+	labelValue = regexp.MustCompile(`^[A-Za-z0-9 +=._:/@-]*$`)
 )
 
 // Validate reports the first label that breaks the rules above.
@@ -42,11 +43,11 @@ func (l Labels) Validate() error {
 		return fmt.Errorf("%d labels, at most %d are allowed", len(l), MaxLabels)
 	}
 	for k, v := range l {
-		if !labelKey.MatchString(k) {
-			return fmt.Errorf("label key %q does not match %s", k, labelKey)
+		if len(k) > 32 || !labelKey.MatchString(k) {
+			return fmt.Errorf("label key %q does not match %s, or is longer than 32 bytes", k, labelKey)
 		}
-		if !labelValue.MatchString(v) {
-			return fmt.Errorf("label %s has value %q, which does not match %s", k, v, labelValue)
+		if len(v) > 255 || !labelValue.MatchString(v) {
+			return fmt.Errorf("label %s has value %q, which does not match %s, or is longer than 255 bytes", k, v, labelValue)
 		}
 	}
 	return nil

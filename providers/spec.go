@@ -19,7 +19,7 @@ const MaxEnv = 40
 
 var (
 	envID       = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?){1,2}$`)
-	machineName = regexp.MustCompile(`^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$`)
+	machineName = regexp.MustCompile(`^[a-z]([a-z0-9-]*[a-z0-9])?$`)
 )
 
 // Digest is what a machine cannot change without being replaced: CPUs, memory, disk and image key. Everything else is
@@ -44,7 +44,7 @@ func (s Spec) Validate() error {
 	switch {
 	case len(s.Env) > MaxEnv || !envID.MatchString(s.Env):
 		return fmt.Errorf("environment ID %q is not NAME.TIER[.AS] in lower-case letters, digits and hyphens, at most %d characters", s.Env, MaxEnv)
-	case !machineName.MatchString(s.Name):
+	case len(s.Name) > 63 || !machineName.MatchString(s.Name):
 		return fmt.Errorf("machine name %q is no DNS label", s.Name)
 	case s.CPUs < 1:
 		return fmt.Errorf("cpus is %d, at least 1 is needed", s.CPUs)
