@@ -35,7 +35,7 @@ func (e *dialError) Error() string {
 	switch {
 	case e.cause == nil:
 		return fmt.Sprintf("cannot %s: %v", e.doing, e.kind)
-	case e.kind == ErrUnreachable: // the cause says it: connection refused, ...
+	case errors.Is(e.kind, ErrUnreachable): // the cause says it: connection refused, ...
 		return fmt.Sprintf("cannot %s: %s", e.doing, printable(reason(e.cause)))
 	}
 	return fmt.Sprintf("cannot %s: %v: %s", e.doing, e.kind, printable(reason(e.cause)))

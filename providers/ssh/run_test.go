@@ -246,3 +246,29 @@ func TestCopyToIsWholeOrNotAtAll(t *testing.T) {
 		t.Error("a set-user-id mode was taken and would have been lost")
 	}
 }
+
+func TestCancelOverADeadConnectionIsBounded(t *testing.T) {
+	r := newRig(t, nil)
+	target := r.target()
+	address, freeze := frozen(t, r.server.Addr())
+	target.Address = address
+	c, err := ssh.Dial(t.Context(), target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	ctx, cancel := context.WithCancel(t.Context())
+	out, in := io.Pipe()
+	go func() {
+		_, _ = out.Read(make([]byte, 1))
+		freeze()
+		cancel()
+		_, _ = io.Copy(io.Discard, out)
+	}()
+	start := time.Now()
+	err = c.Run(ctx, ssh.Command{Line: "echo on; sleep 60", Stdout: in})
+	_ = in.Close()
+	if took := time.Since(start); !errors.Is(err, context.Canceled) || took > 8*time.Second {
+		t.Errorf("got %v after %v, want context.Canceled after about 5 s", err, took)
+	}
+}

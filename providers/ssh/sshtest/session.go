@@ -131,13 +131,15 @@ func (s *Server) forward(ctx context.Context, opening ssh.NewChannel) {
 	if err != nil {
 		return
 	}
-	defer func() { _ = ch.Close() }()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { _ = conn.Close(); _ = ch.Close() })()
-	var both sync.WaitGroup
-	both.Go(func() { ssh.DiscardRequests(requests); cancel() }) // ends when the client closes the channel
-	both.Go(func() {
+	var rest sync.WaitGroup
+	defer rest.Wait()
+	defer func() { _ = ch.Close() }()
+	rest.Go(func() { ssh.DiscardRequests(requests); cancel() }) // ends when the client closes the channel
+	var up sync.WaitGroup
+	up.Go(func() {
 		_, _ = io.Copy(conn, ch)
 		if half, ok := conn.(interface{ CloseWrite() error }); ok {
 			_ = half.CloseWrite()
@@ -145,6 +147,5 @@ func (s *Server) forward(ctx context.Context, opening ssh.NewChannel) {
 	})
 	_, _ = io.Copy(ch, conn)
 	_ = ch.CloseWrite()
-	_ = ch.Close()
-	both.Wait()
+	up.Wait()
 }
