@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package libvirt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	lv "libvirt.org/go/libvirt"
+
+	"github.com/evenkeel/evenkeel/providers"
+)
+
+// DeleteMachine removes a machine. Killed in between, it leaves a Partial one.
+func (p *provider) DeleteMachine(ctx context.Context, id string) error {
+	return wrap("delete", "machine "+id, p.remove(ctx, id))
+}
+
+// remove takes a machine away, its domain last, since that is what the rest is found by. With an environment's last machine its network goes.
+func (p *provider) remove(ctx context.Context, uuid string) error {
+	dom, d, err := p.byID(uuid)
+	if code, _ := classify(err); err != nil && code == providers.NotFound {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { _ = dom.Free() }() // only a reference count
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	d.record.Phase = removing
+	if err := p.note(dom, d.record); err != nil && !is(err, lv.ERR_NO_DOMAIN) {
+		return err
+	}
+	if err := p.powerOff(dom); err != nil {
+		return err
+	}
+	if err := p.removeVolumes(ctx, func(name string) bool { return volumeOwner(name) == d.uuid }); err != nil {
+		return err
+	}
+	if err := undefine(dom); err != nil {
+		return err
+	}
+	p.log.Info("removed machine", "machine", d.record.Name, "env", d.record.Env, "id", d.uuid)
+	return p.removeEmptyWire(ctx, d.record.Env)
+}
+
+func undefine(dom *lv.Domain) error {
+	err := dom.UndefineFlags(lv.DOMAIN_UNDEFINE_MANAGED_SAVE | lv.DOMAIN_UNDEFINE_SNAPSHOTS_METADATA)
+	if is(err, lv.ERR_NO_DOMAIN) {
+		return nil
+	}
+	return err
+}
+
+func (p *provider) removeEmptyWire(ctx context.Context, env string) error {
+	left, err := p.domains(ctx, env)
+	if err != nil || len(left) > 0 {
+		return err
+	}
+	return p.removeWire(env)
+}
+
+// removeVolumes deletes the volumes that match, and what the console's log was rotated to, which the pool learns of by looking again.
+func (p *provider) removeVolumes(ctx context.Context, match func(name string) bool) error {
+	pool, err := p.existingPool()
+	if err != nil || pool == nil {
+		return err
+	}
+	if err := pool.refresh(ctx); err != nil {
+		return err
+	}
+	names, err := pool.names()
+	if err != nil {
+		return err
+	}
+	for _, n := range names {
+		if !match(n) {
+			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := pool.remove(n); err != nil {
+			return fmt.Errorf("volume %s: %w", n, err)
+		}
+	}
+	return nil
+}
+
+// DeleteEnv removes every object of the environment: machines, volumes that dead runs left, the network. Data disks do not exist yet, so
+// keepData keeps nothing.
+func (p *provider) DeleteEnv(ctx context.Context, env string, keepData bool) error {
+	return wrap("delete", "environment "+env, p.deleteEnv(ctx, env))
+}
+
+func (p *provider) deleteEnv(ctx context.Context, env string) error {
+	list, err := p.domains(ctx, env)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, d := range list {
+		if err := p.remove(ctx, d.uuid); err != nil {
+			errs = append(errs, fmt.Errorf("machine %s: %w", d.record.Name, err))
+		}
+	}
+	if len(errs) > 0 {
+		return errors.Join(errs...)
+	}
+	// A machine that another process makes at this moment keeps its volumes.
+	left, err := p.domains(ctx, env)
+	if err != nil {
+		return err
+	}
+	owned := map[string]bool{}
+	for _, d := range left {
+		owned[d.uuid] = true
+	}
+	err = p.removeVolumes(ctx, func(name string) bool {
+		e, machine, ours := parseName(name)
+		return ours && e == env && machine != "" && !owned[volumeOwner(name)]
+	})
+	if err != nil || len(left) > 0 {
+		return err
+	}
+	return p.removeWire(env)
+}

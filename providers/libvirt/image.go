@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package libvirt
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+
+	lv "libvirt.org/go/libvirt"
+
+	"github.com/evenkeel/evenkeel/images"
+	"github.com/evenkeel/evenkeel/providers"
+)
+
+// An image is three volumes and a fourth, empty one that is made when the three are whole: libvirt cannot rename volumes. Since the
+// content is part of the names, two uploads at once write the same bytes to the same places, and a broken one is simply done again.
+const complete = "complete"
+
+var artefacts = []images.Format{images.QCOW2, images.Kernel, images.Initrd}
+
+// imageOf names the volumes of img.
+func imageOf(img images.Image) (image, error) {
+	if !isHex(img.Key) {
+		return image{}, fail(providers.Invalid, "its key %q is not hexadecimal", img.Key)
+	}
+	if img.Arch != "" && img.Arch != "amd64" {
+		return image{}, fail(providers.Unsupported, "it is for %s; amd64 is supported", img.Arch)
+	}
+	h := sha256.New()
+	for _, f := range artefacts {
+		a, ok := img.Artefacts[f]
+		if !ok {
+			return image{}, fail(providers.Invalid, "it has no %s", f)
+		}
+		fmt.Fprintf(h, "%s %s %d\n", f, a.SHA256, a.Size)
+	}
+	return image{img.Key, hex.EncodeToString(h.Sum(nil)[:8])}, nil
+}
+
+func (p *provider) PutImage(ctx context.Context, img images.Image, progress providers.Progress) (providers.ImageRef, error) {
+	ref, err := p.putImage(ctx, img, progress)
+	return ref, wrap("store", "image "+img.Recipe, err)
+}
+
+func (p *provider) putImage(ctx context.Context, img images.Image, progress providers.Progress) (providers.ImageRef, error) {
+	i, err := imageOf(img)
+	if err != nil {
+		return "", err
+	}
+	pool, err := p.openPool()
+	if err != nil {
+		return "", err
+	}
+	whole, err := pool.hasImage(i)
+	if err != nil {
+		return "", err
+	}
+	if whole {
+		return i.ref(), nil
+	}
+	for _, f := range artefacts {
+		if err := p.uploadArtefact(ctx, pool, i, img, f, progress); err != nil {
+			return "", fmt.Errorf("%s: %w", f, err)
+		}
+	}
+	if err := pool.make(volume{name: i.volume(complete), format: "raw", mode: "0644"}); err != nil && !is(err, lv.ERR_STORAGE_VOL_EXIST) {
+		return "", err
+	}
+	// A prune at the same time may have taken a volume before the last one was made.
+	if whole, err := pool.hasImage(i); err != nil || !whole {
+		return "", cmp.Or(err, fail(providers.Unavailable, "it was removed while it was stored"))
+	}
+	p.log.Info("stored image", "recipe", img.Recipe, "ref", i.ref())
+	return i.ref(), nil
+}
+
+// hasImage reports whether all volumes of the image are there and whole.
+func (p *pool) hasImage(i image) (bool, error) {
+	for _, kind := range append([]images.Format{complete}, artefacts...) {
+		if ok, err := p.has(i.volume(string(kind))); err != nil || !ok {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// uploadArtefact copies one artefact, and checks that it is what the image says.
+func (p *provider) uploadArtefact(ctx context.Context, pool *pool, i image, img images.Image, f images.Format, progress providers.Progress) error {
+	a := img.Artefacts[f]
+	file, err := os.Open(a.Path)
+	if err != nil {
+		return fail(providers.Invalid, "%w", err)
+	}
+	defer func() { _ = file.Close() }() // read only
+	name := i.volume(string(f))
+	// Readable for all, as the images in the user's cache are: QEMU runs as another user, and an image holds no secret.
+	vol, err := pool.create(volume{name: name, format: "raw", capacity: a.Size, mode: "0644"})
+	if is(err, lv.ERR_STORAGE_VOL_EXIST) {
+		vol, err = pool.LookupStorageVolByName(name)
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { _ = vol.Free() }() // only a reference count
+	sum := sha256.New()
+	told := meter(progress, providers.Event{Subject: img.Recipe, Stage: "upload", Detail: string(f), Total: a.Size, Bytes: true})
+	if err := p.upload(ctx, vol, io.TeeReader(file, sum), a.Size, told); err != nil {
+		return err
+	}
+	if got := hex.EncodeToString(sum.Sum(nil)); got != a.SHA256 {
+		return fail(providers.Invalid, "%s has SHA-256 %s, the image says %s", a.Path, got, a.SHA256)
+	}
+	return nil
+}
+
+// ListImages lists images in the pool, broken uploads too: they take room like the others.
+func (p *provider) ListImages(ctx context.Context) ([]providers.StoredImage, error) {
+	list, err := p.listImages(ctx)
+	return list, wrap("list", "images", err)
+}
+
+func (p *provider) listImages(ctx context.Context) ([]providers.StoredImage, error) {
+	pool, err := p.existingPool()
+	if err != nil || pool == nil {
+		return nil, err
+	}
+	names, err := pool.names()
+	if err != nil {
+		return nil, err
+	}
+	used, err := pool.imagesInUse(names)
+	if err != nil {
+		return nil, err
+	}
+	stored := map[image]*providers.StoredImage{}
+	for _, n := range names {
+		i, _, ok := parseImageVolume(n)
+		if !ok {
+			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if stored[i] == nil {
+			stored[i] = &providers.StoredImage{Ref: i.ref(), Key: i.key, InUse: used[i]}
+		}
+		d, there, err := pool.describe(n)
+		if err != nil {
+			return nil, err
+		}
+		if there && d.Allocation != nil {
+			stored[i].Size += int64(d.Allocation.Value)
+		}
+	}
+	list := make([]providers.StoredImage, 0, len(stored))
+	for _, s := range stored {
+		list = append(list, *s)
+	}
+	slices.SortFunc(list, func(a, b providers.StoredImage) int { return cmp.Compare(a.Ref, b.Ref) })
+	return list, nil
+}
+
+// imagesInUse finds the images that a disk of any machine stands on, ours or not.
+func (p *pool) imagesInUse(names []string) (map[image]bool, error) {
+	used := map[image]bool{}
+	for _, n := range names {
+		if _, _, ours := parseImageVolume(n); ours {
+			continue
+		}
+		d, there, err := p.describe(n)
+		if err != nil {
+			return nil, err
+		}
+		if !there || d.BackingStore == nil {
+			continue
+		}
+		if i, _, ok := parseImageVolume(filepath.Base(d.BackingStore.Path)); ok {
+			used[i] = true
+		}
+	}
+	return used, nil
+}
+
+// DeleteImage removes an image. It first takes the mark of completeness away and then looks for disks on it, while PutMachine first makes
+// the disk and then looks for the mark: whichever comes second sees the other.
+func (p *provider) DeleteImage(ctx context.Context, ref providers.ImageRef) error {
+	return wrap("delete", "image "+string(ref), p.deleteImage(ctx, ref))
+}
+
+func (p *provider) deleteImage(ctx context.Context, ref providers.ImageRef) error {
+	i, ok := parseRef(ref)
+	if !ok {
+		return fail(providers.Invalid, "it is no reference of this provider's")
+	}
+	pool, err := p.existingPool()
+	if err != nil || pool == nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	whole, err := pool.hasImage(i)
+	if err != nil {
+		return err
+	}
+	if err := pool.remove(i.volume(complete)); err != nil {
+		return err
+	}
+	names, err := pool.names()
+	if err != nil {
+		return err
+	}
+	used, err := pool.imagesInUse(names)
+	if err == nil && used[i] {
+		err = fail(providers.Conflict, "machines use it")
+	}
+	if err != nil {
+		if whole {
+			if e := pool.make(volume{name: i.volume(complete), format: "raw", mode: "0644"}); e != nil && !is(e, lv.ERR_STORAGE_VOL_EXIST) {
+				p.log.Warn("cannot restore the mark of an image; it will be stored again", "ref", ref, "error", e)
+			}
+		}
+		return err
+	}
+	for _, f := range artefacts {
+		if err := pool.remove(i.volume(string(f))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// existingPool is the pool, or nil where there is none: reading verbs make nothing.
+func (p *provider) existingPool() (*pool, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.pool != nil {
+		return p.pool, nil
+	}
+	found, err := p.findPool()
+	if is(err, lv.ERR_NO_STORAGE_POOL) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, wrap("open", "storage pool "+p.config.Pool, err)
+	}
+	p.pool = found
+	return found, nil
+}

@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package libvirt
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	mathrand "math/rand/v2"
+	"time"
+
+	lv "libvirt.org/go/libvirt"
+
+	"github.com/evenkeel/evenkeel/images"
+	"github.com/evenkeel/evenkeel/providers"
+)
+
+// undoTime bounds taking back what a cancelled or failed call made.
+const undoTime = 45 * time.Second
+
+func (p *provider) PutMachine(ctx context.Context, spec providers.Spec, ref providers.ImageRef, progress providers.Progress) (providers.Machine, error) {
+	m, err := p.putMachine(ctx, spec, ref, progress)
+	return m, wrap("create", "machine "+spec.Name, err)
+}
+
+func (p *provider) putMachine(ctx context.Context, spec providers.Spec, ref providers.ImageRef, progress providers.Progress) (providers.Machine, error) {
+	if err := validate(spec); err != nil {
+		return providers.Machine{}, err
+	}
+	for {
+		if err := ctx.Err(); err != nil {
+			return providers.Machine{}, err
+		}
+		found, err := p.find(spec.Env, spec.Name)
+		if err != nil {
+			return providers.Machine{}, err
+		}
+		if found == nil {
+			m, err := p.make(ctx, spec, ref, progress)
+			if errors.Is(err, errTaken) {
+				continue
+			}
+			return m, err
+		}
+		if err := sameProject(*found, spec); err != nil {
+			return providers.Machine{}, err
+		}
+		switch {
+		case found.record.partial():
+			p.log.Info("removing what a dead run left", "machine", spec.Name, "id", found.uuid)
+			err = p.remove(ctx, found.uuid)
+		case found.record.Phase == making:
+			err = pause(ctx) // another Put is at it
+		default:
+			return p.adopt(ctx, *found, spec, progress)
+		}
+		if err != nil {
+			return providers.Machine{}, err
+		}
+	}
+}
+
+func validate(spec providers.Spec) error {
+	if err := spec.Validate(); err != nil {
+		return &coded{providers.Invalid, err, ""}
+	}
+	for _, p := range spec.Publish {
+		if p.Port < 1 || p.Port > 65535 || p.HostPort < 0 || p.HostPort > 65535 || (p.Proto != "tcp" && p.Proto != "udp") {
+			return fail(providers.Invalid, "port %d/%s published at %d: ports are 1 to 65535, tcp or udp", p.Port, p.Proto, p.HostPort)
+		}
+	}
+	return nil
+}
+
+func sameProject(d domain, spec providers.Spec) error {
+	was, is := d.record.labels()[providers.LabelProject], spec.Labels[providers.LabelProject]
+	if was == is {
+		return nil
+	}
+	return &coded{providers.Conflict, fmt.Errorf("one of that name belongs to project %q, this is %q", was, is), "give this project another name, or use --as"}
+}
+
+// pause waits a little before another process's work is looked at again.
+func pause(ctx context.Context) error {
+	t := time.NewTimer(200 * time.Millisecond)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}
+
+// errTaken says that another Put defined the machine first.
+var errTaken = errors.New("another call makes this machine")
+
+// make creates the machine. After an error nothing of it is left.
+func (p *provider) make(ctx context.Context, spec providers.Spec, ref providers.ImageRef, progress providers.Progress) (_ providers.Machine, err error) {
+	g, err := p.newGuest(spec, ref)
+	if err != nil {
+		return providers.Machine{}, err
+	}
+	p.sayAccelerator(g.kvm, progress)
+	dom, err := p.claim(ctx, &g)
+	if err != nil {
+		return providers.Machine{}, err
+	}
+	defer func() { _ = dom.Free() }() // only a reference count
+	defer func() {
+		if err == nil {
+			return
+		}
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)
+		defer cancel()
+		if e := p.remove(ctx, g.uuid); e != nil {
+			err = errors.Join(err, fmt.Errorf("undo: %w", e))
+		}
+	}()
+	if err := p.fill(ctx, g); err != nil {
+		return providers.Machine{}, err
+	}
+	if err := p.boot(ctx, dom, &g.record, g.wire, spec.Labels); err != nil {
+		return providers.Machine{}, err
+	}
+	g.record.Phase = made
+	if err := p.note(dom, g.record); err != nil {
+		return providers.Machine{}, err
+	}
+	p.log.Info("made machine", "machine", spec.Name, "env", spec.Env, "id", g.uuid)
+	return domain{g.uuid, g.record, lv.DOMAIN_RUNNING}.machine(), nil
+}
+
+// newGuest gathers what the definition needs; nothing is made but the pool.
+func (p *provider) newGuest(spec providers.Spec, ref providers.ImageRef) (guest, error) {
+	i, ok := parseRef(ref)
+	if !ok {
+		return guest{}, fail(providers.Invalid, "image reference %q is not this provider's", ref)
+	}
+	pool, err := p.openPool()
+	if err != nil {
+		return guest{}, err
+	}
+	if whole, err := pool.hasImage(i); err != nil || !whole {
+		return guest{}, cmp.Or(err, fail(providers.NotFound, "image %s is not stored here", ref))
+	}
+	w, err := p.planWire(spec.Env)
+	if err != nil {
+		return guest{}, err
+	}
+	return guest{uuid: newUUID(), spec: spec, record: newRecord(spec, ref), image: i, pool: pool, kvm: p.accelerated(), wire: w}, nil
+}
+
+func newUUID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
+	return formatUUID(b, 4)
+}
+
+// claim defines the domain under an address nobody else has. The name is libvirt's to keep unique: of two at once, one gets errTaken. The
+// address is not, so after it was written down everybody looks again, and whoever sees it twice chooses another: of two that chose one
+// address at least the later one does.
+func (p *provider) claim(ctx context.Context, g *guest) (dom *lv.Domain, err error) {
+	defer func() {
+		if err != nil && dom != nil {
+			_ = dom.Undefine() // nothing else was made
+			_ = dom.Free()     // only a reference count
+			dom = nil
+		}
+	}()
+	for try := 0; ; try++ {
+		if err := ctx.Err(); err != nil {
+			return dom, err
+		}
+		others, err := p.domains(ctx, g.spec.Env)
+		if err != nil {
+			return dom, err
+		}
+		if dom != nil && !slotTaken(others, g.uuid, g.record.Slot) {
+			return dom, nil
+		}
+		if g.record.Slot, err = chooseSlot(others, g.uuid, p.slots(), try); err != nil {
+			return dom, err
+		}
+		g.record.Address = addressOf(p.config.subnet, g.record.Slot).String()
+		taken, err := p.claimed(ctx, g.uuid)
+		if err != nil {
+			return dom, err
+		}
+		if g.record.Ports, err = choosePorts(g.spec.Env, g.spec.Name, g.spec.Publish, g.record.Ports, taken, listening); err != nil {
+			return dom, err
+		}
+		text, err := g.define()
+		if err != nil {
+			return dom, err
+		}
+		d, err := p.conn.DomainDefineXML(text)
+		if dom == nil && is(err, lv.ERR_OPERATION_FAILED, lv.ERR_DOM_EXIST) {
+			if there, e := p.find(g.spec.Env, g.spec.Name); e == nil && there != nil {
+				return nil, errTaken
+			}
+		}
+		if err != nil {
+			return dom, err
+		}
+		if dom != nil {
+			_ = dom.Free() // the same domain
+		}
+		dom = d
+	}
+}
+
+func (p *provider) slots() int {
+	n := slots(p.config.subnet)
+	if p.config.session() {
+		n = min(n, switchPorts)
+	}
+	return n
+}
+
+func slotTaken(others []domain, uuid string, slot int) bool {
+	for _, o := range others {
+		if o.uuid != uuid && o.record.Slot == slot {
+			return true
+		}
+	}
+	return false
+}
+
+// chooseSlot takes the lowest free one, or after a clash any, so that two do not clash for ever.
+func chooseSlot(others []domain, uuid string, n, try int) (int, error) {
+	var free []int
+	for s := 1; s <= n; s++ {
+		if !slotTaken(others, uuid, s) {
+			free = append(free, s)
+		}
+	}
+	switch {
+	case len(free) == 0:
+		return 0, fail(providers.Exhausted, "all %d addresses of the private network are in use", n)
+	case try == 0:
+		return free[0], nil
+	}
+	return free[mathrand.IntN(len(free))], nil
+}
+
+// fill makes the machine's volumes.
+func (p *provider) fill(ctx context.Context, g guest) error {
+	base := g.image.volume(string(images.QCOW2))
+	size, err := g.pool.diskSize(base)
+	if err != nil {
+		return err
+	}
+	disk := volume{name: g.volume(diskVolume), format: "qcow2", capacity: max(g.spec.Disk, size), mode: "0600", backing: g.pool.path(base)}
+	if err := g.pool.make(disk); err != nil {
+		return err
+	}
+	// A prune that looked before this disk was there has taken the mark away before it looked.
+	if whole, err := g.pool.hasImage(g.image); err != nil || !whole {
+		return cmp.Or(err, fail(providers.NotFound, "image %s was removed meanwhile", g.image.ref()))
+	}
+	if err := g.pool.make(volume{name: g.volume(consoleVolume), format: "raw", mode: "0600"}); err != nil {
+		return err
+	}
+	var id [16]byte
+	_, _ = rand.Read(id[:]) // never fails (crypto/rand)
+	tar, err := g.spec.Seed.Tar(hex.EncodeToString(id[:]), g.nics())
+	if err != nil {
+		return &coded{providers.Invalid, err, ""}
+	}
+	return p.writeSeed(ctx, g, tar)
+}
+
+func (p *provider) writeSeed(ctx context.Context, g guest, tar []byte) error {
+	v, err := g.pool.create(volume{name: g.volume(seedVolume), format: "raw", capacity: int64(len(tar)), mode: "0600"})
+	if err != nil {
+		return fmt.Errorf("seed: %w", err)
+	}
+	defer func() { _ = v.Free() }() // only a reference count
+	if err := p.upload(ctx, v, bytes.NewReader(tar), int64(len(tar)), nil); err != nil {
+		return fmt.Errorf("seed: %w", err)
+	}
+	return nil
+}
+
+// note writes the record to a domain, as it runs and as it is kept.
+func (p *provider) note(dom *lv.Domain, r record) error {
+	text, err := r.element()
+	if err != nil {
+		return err
+	}
+	active, err := dom.IsActive()
+	if err != nil {
+		return err
+	}
+	flags := lv.DOMAIN_AFFECT_CONFIG
+	if active {
+		flags |= lv.DOMAIN_AFFECT_LIVE
+	}
+	err = dom.SetMetadata(lv.DOMAIN_METADATA_ELEMENT, text, "evenkeel", namespace, flags)
+	if active && is(err, lv.ERR_OPERATION_INVALID) { // it stopped between the two
+		err = dom.SetMetadata(lv.DOMAIN_METADATA_ELEMENT, text, "evenkeel", namespace, lv.DOMAIN_AFFECT_CONFIG)
+	}
+	return err
+}
