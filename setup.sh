@@ -52,6 +52,12 @@ fi
 
 # A service manager starts the daemons by itself; elsewhere (containers) they are started here and stay.
 if [ ! -d /run/systemd/system ]; then
+	# As udev has it. Where QEMU's user may not open it though root may, libvirt asks QEMU for its abilities anew at every turn, which
+	# costs more than a minute at each start of a machine.
+	if [ -c /dev/kvm ] && [ "$(stat -c %G /dev/kvm)" != kvm ] && getent group kvm >/dev/null; then
+		as_root chgrp kvm /dev/kvm
+		as_root chmod 0660 /dev/kvm
+	fi
 	for daemon in virtlogd libvirtd; do
 		if ! pgrep -x "$daemon" >/dev/null; then
 			echo "setup: starting $daemon"
