@@ -40,17 +40,30 @@ type namespace struct {
 }
 
 // runMachine is the whole of a machine's process.
-func runMachine(w world, env, name string) error {
+func runMachine(w world, id string) error {
 	end, look := untilTold()
 	me, err := self()
 	if err != nil {
 		return err
 	}
-	m := &machine{world: w, folder: w.folder(env, name), me: me}
-	if err := m.report(status{}); err != nil {
+	env, name, ok := parseID(id)
+	if !ok {
+		return fmt.Errorf("%q is no machine's ID", id)
+	}
+	r, err := w.readRecord(env, name)
+	if err == nil && r.ID != id {
+		err = errors.New("the machine was removed")
+	}
+	if err != nil {
 		return err
 	}
-	if m.record, err = w.readRecord(env, name); err != nil {
+	m := &machine{world: w, record: r, folder: w.folder(r), me: me}
+	held, err := claim(m.folder)
+	if err != nil {
+		return err
+	}
+	defer held.Close()
+	if err := m.report(status{}); err != nil {
 		return err
 	}
 	m.console, err = os.OpenFile(consoleFile(m.folder), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)

@@ -90,11 +90,7 @@ func (p *provider) remove(ctx context.Context, r record) error {
 	if err := p.world.replace(r); err != nil {
 		return err
 	}
-	folder := p.world.folder(r.Env, r.Name)
-	if err := endProcess(folder); err != nil {
-		return err
-	}
-	if err := os.RemoveAll(folder); err != nil {
+	if err := vacateAndRemove(p.world.folder(r), p.world.folder(r)); err != nil {
 		return err
 	}
 	if err := os.Remove(p.world.record(r.Env, r.Name)); err != nil {
@@ -121,10 +117,17 @@ func (p *provider) dropEmpty(ctx context.Context, env string) error {
 	if err != nil || len(list) > 0 {
 		return err
 	}
-	if err := endProcess(p.world.network(env)); err != nil {
+	return vacateAndRemove(p.world.network(env), p.world.env(env))
+}
+
+// vacateAndRemove ends the process that holds folder and removes tree, in which it is.
+func vacateAndRemove(folder, tree string) error {
+	release, err := vacate(folder)
+	if err != nil {
 		return err
 	}
-	return os.RemoveAll(p.world.env(env))
+	defer release()
+	return os.RemoveAll(tree)
 }
 
 func validEnv(env string) bool {

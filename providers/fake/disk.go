@@ -54,7 +54,10 @@ var folders = []string{"dev", "etc/ssh", "etc/evenkeel/nft", "etc/evenkeel/autho
 
 // layDisk makes a machine's folder and its disk with the seed on it.
 func layDisk(folder string, spec providers.Spec) error {
-	if err := os.MkdirAll(rootOf(folder), 0o755); err != nil {
+	if err := makeClaimable(folder); err != nil {
+		return err
+	}
+	if err := os.Mkdir(rootOf(folder), 0o755); err != nil {
 		return err
 	}
 	root, err := os.OpenRoot(rootOf(folder))

@@ -113,7 +113,7 @@ func (p *provider) Console(ctx context.Context, id string, max int64) ([]byte, e
 		if err != nil {
 			return nil, err
 		}
-		return tail(consoleFile(p.world.folder(env, name)), max)
+		return tail(consoleFile(p.world.folder(r)), max)
 	}()
 	return b, wrap("read console of", "machine "+id, err)
 }

@@ -111,7 +111,7 @@ func (p *provider) putMachine(ctx context.Context, spec providers.Spec, img prov
 	if err := errors.Join(p.failure("put_machine"), sleep(ctx, half)); err != nil {
 		return none, err
 	}
-	if err := layDisk(p.world.folder(r.Env, r.Name), spec); err != nil {
+	if err := layDisk(p.world.folder(r), spec); err != nil {
 		return none, err
 	}
 	progress.Emit(providers.Event{Subject: spec.Name, Stage: "boot"})
@@ -189,7 +189,7 @@ func (p *provider) bringUp(ctx context.Context, r record, publish []providers.Po
 
 // bring starts r where it does not run, or waits until what runs has r's generation in force.
 func (p *provider) bring(ctx context.Context, r record) (record, error) {
-	s, running, err := readStatus(p.world.folder(r.Env, r.Name))
+	s, running, err := readStatus(p.world.folder(r))
 	if err != nil {
 		return r, err
 	}
@@ -204,7 +204,7 @@ func (p *provider) bring(ctx context.Context, r record) (record, error) {
 		if time.Now().After(deadline) {
 			return r, fail(providers.Unavailable, "its process does not answer")
 		}
-		if s, running, err = readStatus(p.world.folder(r.Env, r.Name)); err != nil {
+		if s, running, err = readStatus(p.world.folder(r)); err != nil {
 			return r, err
 		}
 	}
@@ -216,7 +216,7 @@ func (p *provider) bring(ctx context.Context, r record) (record, error) {
 
 // notify tells a running machine that its record changed.
 func (p *provider) notify(r record) error {
-	s, running, err := readStatus(p.world.folder(r.Env, r.Name))
+	s, running, err := readStatus(p.world.folder(r))
 	if running {
 		s.signal(syscall.SIGHUP)
 	}
@@ -225,7 +225,7 @@ func (p *provider) notify(r record) error {
 
 // start runs a machine's processes and notes the ports they chose. After failure none of them is left.
 func (p *provider) start(ctx context.Context, r record) (record, error) {
-	folder := p.world.folder(r.Env, r.Name)
+	folder := p.world.folder(r)
 	if err := endProcess(folder); err != nil { // one that was still starting when its starter died
 		return r, err
 	}
@@ -235,7 +235,7 @@ func (p *provider) start(ctx context.Context, r record) (record, error) {
 	}
 	p.log.Debug("starting", "machine", r.ID)
 	enter := []string{"nsenter", "-t", strconv.Itoa(network.PID), "-U", "--preserve-credentials", "--"}
-	err = spawn(enter, roleMachine, string(p.world), r.Env, r.Name)
+	err = spawn(enter, roleMachine, string(p.world), r.ID)
 	if err == nil {
 		err = ctx.Err()
 	}
@@ -285,7 +285,7 @@ func (p *provider) StopMachine(ctx context.Context, id string) error {
 			return err
 		}
 		defer unlock()
-		return endProcess(p.world.folder(r.Env, r.Name))
+		return endProcess(p.world.folder(r))
 	}()
 	return wrap("stop", "machine "+id, err)
 }
@@ -317,18 +317,10 @@ func (p *provider) hold(ctx context.Context, op, id string) (record, func(), err
 	return r, unlock, nil
 }
 
-func endProcess(folder string) error {
-	s, running, err := readStatus(folder)
-	if err != nil || !running {
-		return err
-	}
-	return s.end(stopGrace)
-}
-
 // describe is the machine as anybody sees it.
 func (p *provider) describe(r record) (providers.Machine, error) {
 	m := providers.Machine{ID: r.ID, Env: r.Env, Name: r.Name, State: providers.Stopped, Address: r.address(), Ports: r.Publish, Labels: r.Labels, Created: r.Created}
-	s, running, err := readStatus(p.world.folder(r.Env, r.Name))
+	s, running, err := readStatus(p.world.folder(r))
 	switch {
 	case err != nil:
 		return m, err

@@ -45,8 +45,8 @@ func play(role string, args []string) error {
 	switch {
 	case role == roleNetwork && len(args) == 2:
 		return runNetwork(world(args[0]), args[1])
-	case role == roleMachine && len(args) == 3:
-		return runMachine(world(args[0]), args[1], args[2])
+	case role == roleMachine && len(args) == 2:
+		return runMachine(world(args[0]), args[1])
 	case role == roleInit:
 		return runInit()
 	case role == roleOutside:
@@ -65,9 +65,12 @@ func complain(err error) {
 	fmt.Printf("%s\n", b)
 }
 
-// ready tells the starter that all is well, and from then on what this process prints goes to log.
+// ready tells the starter that all is well, and from then on what this process prints goes to log. Where the starter is dead it is an error: the
+// process must end, since whoever comes next may start another.
 func ready(log *os.File) error {
-	fmt.Println("ready")
+	if _, err := fmt.Println("ready"); err != nil {
+		return err
+	}
 	for _, fd := range []int{1, 2} {
 		if err := unix.Dup3(int(log.Fd()), fd, 0); err != nil {
 			return err

@@ -38,7 +38,7 @@ func (p *provider) ensureNetwork(ctx context.Context, env string) (proc, error) 
 	if err := endProcess(folder); err != nil {
 		return proc{}, err
 	}
-	if err := os.MkdirAll(folder, 0o700); err != nil {
+	if err := makeClaimable(folder); err != nil {
 		return proc{}, err
 	}
 	if err := spawn([]string{"unshare", "-U", "-n", "--map-root-user", "--"}, roleNetwork, string(p.world), env); err != nil {
@@ -62,6 +62,11 @@ func runNetwork(w world, env string) error {
 		return err
 	}
 	end, _ := untilTold()
+	held, err := claim(folder)
+	if err != nil {
+		return err
+	}
+	defer held.Close()
 	if err := writeJSON(filepath.Join(folder, "status.json"), status{proc: me}); err != nil {
 		return err
 	}

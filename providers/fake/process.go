@@ -12,10 +12,13 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/evenkeel/evenkeel/providers"
 )
@@ -99,6 +102,86 @@ func readStatus(folder string) (s status, ok bool, err error) {
 		return s, false, nil
 	}
 	return s, err == nil && s.alive(), err
+}
+
+// claim takes a folder for this process, which holds it until it ends. A folder whose owner removed it cannot be claimed.
+func claim(folder string) (*os.File, error) {
+	f, err := os.OpenFile(lockFile(folder), os.O_RDWR, 0)
+	if err != nil {
+		return nil, err
+	}
+	for deadline := time.Now().Add(spawnLimit); ; time.Sleep(3 * time.Millisecond) {
+		free, err := tryLock(f)
+		if err == nil && !free && time.Now().After(deadline) {
+			err = errors.New("another process holds " + folder)
+		}
+		if free {
+			return f, nil
+		}
+		if err != nil {
+			_ = f.Close()
+			return nil, err
+		}
+	}
+}
+
+// vacate ends the process that holds folder, even one that is only starting, and lets none in until release is called.
+func vacate(folder string) (release func(), err error) {
+	f, err := os.OpenFile(lockFile(folder), os.O_RDWR, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return func() {}, nil // nothing can ever have started here
+	}
+	if err != nil {
+		return nil, err
+	}
+	for deadline := time.Now().Add(2 * spawnLimit); ; time.Sleep(3 * time.Millisecond) {
+		free, err := tryLock(f)
+		if free {
+			return func() { _ = f.Close() }, nil
+		}
+		var s status
+		running := false
+		if err == nil {
+			s, running, err = readStatus(folder)
+		}
+		if err == nil && running {
+			err = s.end(stopGrace)
+		}
+		if err == nil && time.Now().After(deadline) {
+			err = errors.New("a process holds " + folder + " and does not say which")
+		}
+		if err != nil {
+			_ = f.Close()
+			return nil, err
+		}
+	}
+}
+
+func endProcess(folder string) error {
+	release, err := vacate(folder)
+	if err != nil {
+		return err
+	}
+	release()
+	return nil
+}
+
+// makeClaimable makes a folder in which a process may run.
+func makeClaimable(folder string) error {
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return err
+	}
+	return os.WriteFile(lockFile(folder), nil, 0o600)
+}
+
+func lockFile(folder string) string { return filepath.Join(folder, "lock") }
+
+func tryLock(f *os.File) (bool, error) {
+	err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) || errors.Is(err, unix.EINTR) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // spawnLimit bounds how long a process of ours may take from its start to its first word; beyond it the computer is broken.

@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"math"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -26,16 +27,16 @@ import (
 //	lock                          byte ranges of it are the locks
 //	images/KEY.json               an image
 //	failed/OP.N                   the Nth ordered failure of OP happened
-//	envs/ENV/network/             the environment's network: status.json
+//	envs/ENV/network/             the environment's network: lock, status.json
 //	envs/ENV/machines/NAME.json   a machine's record: it exists from the moment this file does until it is gone
-//	envs/ENV/machines/NAME/       its belongings: root (the disk), status.json, console.log
+//	envs/ENV/machines/NAME@NONCE/ its belongings: root (the disk), lock, status.json, console.log, shims
 type world string
 
 func (w world) env(env string) string          { return filepath.Join(string(w), "envs", env) }
 func (w world) network(env string) string      { return filepath.Join(w.env(env), "network") }
 func (w world) machines(env string) string     { return filepath.Join(w.env(env), "machines") }
 func (w world) record(env, name string) string { return filepath.Join(w.machines(env), name+".json") }
-func (w world) folder(env, name string) string { return filepath.Join(w.machines(env), name) }
+func (w world) folder(r record) string         { return filepath.Join(w.machines(r.Env), path.Base(r.ID)) }
 func (w world) images() string                 { return filepath.Join(string(w), "images") }
 func (w world) failed(op string, n int) string {
 	return filepath.Join(string(w), "failed", fmt.Sprintf("%s.%d", op, n))

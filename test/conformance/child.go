@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package conformance
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/evenkeel/evenkeel/providers"
+)
+
+// childVariable makes Run put one machine and return. The suite starts the test binary with it, to kill it.
+const childVariable = "EVENKEEL_CONFORMANCE_CHILD"
+
+// childPuts is what the child says right before it puts its machine.
+const childPuts = "conformance child puts"
+
+// Child reports that this process is one that the suite started to kill. A harness may then do without what costs time: of its fields the
+// child uses Plugin and Image only.
+func Child() bool { return os.Getenv(childVariable) != "" }
+
+type childOrder struct {
+	Config json.RawMessage
+	Env    string
+	Name   string
+	Owner  string
+}
+
+func playChild(t *testing.T, h Harness, text string) {
+	var o childOrder
+	if err := json.Unmarshal([]byte(text), &o); err != nil {
+		t.Fatal(err)
+	}
+	h.Config = o.Config
+	s := &suite{h: h}
+	s.p = s.open(t)
+	ref, err := s.p.PutImage(t.Context(), h.Image, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	spec, _ := s.spec(t, o.Env, o.Name)
+	spec.Labels[providers.LabelOwner] = o.Owner
+	fmt.Println(childPuts)
+	if _, err := s.p.PutMachine(t.Context(), spec, ref, nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// startChild starts the running test alone in a process of its own and returns when that is about to put the machine. It is killed, and
+// waited for, by end.
+func (s *suite) startChild(t *testing.T, o childOrder) (end func()) {
+	t.Helper()
+	order, err := json.Marshal(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	top, _, _ := strings.Cut(t.Name(), "/killed_client")
+	parts := strings.Split(top, "/")
+	for i := range parts {
+		parts[i] = "^" + parts[i] + "$"
+	}
+	cmd := exec.Command(os.Args[0], "-test.run="+strings.Join(parts, "/"), "-test.timeout=5m")
+	cmd.Env = append(os.Environ(), childVariable+"="+string(order))
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	end = func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait() // killed, or done just before
+	}
+	lines := bufio.NewScanner(out)
+	for lines.Scan() {
+		if strings.TrimSpace(lines.Text()) == childPuts {
+			return end
+		}
+	}
+	end()
+	t.Fatalf("the test in a process of its own never came to put a machine")
+	return nil
+}
+
+// killedClient kills processes that put a machine, at moments spread over the time a Put takes, and wants what they leave to be settled by the next
+// Put and by DeleteEnv.
+func killedClient(t *testing.T, s *suite) {
+	env := s.env(t, "killed")
+	begin := time.Now()
+	spec, _ := s.spec(t, env, "web-0")
+	m := s.put(t, spec)
+	took := time.Since(begin)
+	if err := s.p.DeleteMachine(t.Context(), m.ID); err != nil {
+		t.Fatal(err)
+	}
+	before := s.h.Leaks()
+	for _, share := range []time.Duration{10, 35, 60, 85, 110} {
+		child := childOrder{Config: s.h.Config, Env: env, Name: "web-1", Owner: fmt.Sprintf("killed@%d", share)}
+		end := s.startChild(t, child)
+		time.Sleep(took * share / 100)
+		end()
+
+		left := s.list(t, s.p, env)
+		if len(left) > 1 {
+			t.Fatalf("killed at %d %%: got %d machines, want at most 1: %+v", share, len(left), left)
+		}
+		for _, l := range left {
+			t.Logf("killed at %d %%: machine is %s", share, l.State)
+			if l.State != providers.Partial && l.State != providers.Running && l.State != providers.Stopped {
+				t.Errorf("killed at %d %%: got state %q, want partial, or running where Put was through", share, l.State)
+			}
+			if l.Labels[providers.LabelOwner] != child.Owner {
+				t.Errorf("killed at %d %%: got labels %v, want the dead run's", share, l.Labels)
+			}
+			if info, ok := s.envInfo(t, env); !ok || l.State == providers.Partial && !info.Partial {
+				t.Errorf("killed at %d %%: got environment %+v %v, want one with something half-made", share, info, ok)
+			}
+		}
+		if share == 60 { // down, instead of up again
+			if err := s.p.DeleteEnv(t.Context(), env, false); err != nil {
+				t.Fatalf("DeleteEnv after a kill at %d %%: %v", share, err)
+			}
+			s.wantGone(t, env)
+			checkLeaks(t, s.h, before)
+			continue
+		}
+		spec, _ := s.spec(t, env, "web-1")
+		got := s.put(t, spec)
+		if one := s.only(t, s.p, env); one.ID != got.ID || one.State != providers.Running {
+			t.Errorf("after Put again got %+v, want %+v", one, got)
+		}
+		remade := maps.Equal(got.Labels, spec.Labels)
+		if len(left) == 1 && left[0].State == providers.Partial && !remade {
+			t.Errorf("a half-made machine was taken for a whole one: %+v", got)
+		}
+		if err := s.p.DeleteMachine(t.Context(), got.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.p.DeleteEnv(t.Context(), env, false); err != nil {
+		t.Fatal(err)
+	}
+	s.wantGone(t, env)
+	checkLeaks(t, s.h, before)
+}

@@ -1,0 +1,469 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package conformance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/evenkeel/evenkeel/providers"
+	"github.com/evenkeel/evenkeel/providers/ssh"
+)
+
+const (
+	openPort   = 8080 // let in by the rules the suite lays
+	closedPort = 8081 // not let in at first
+)
+
+// pair is two machines of one environment that run and answer.
+type pair struct {
+	*suite
+	env      string
+	webSpec  providers.Spec
+	dbSpec   providers.Spec
+	web, db  providers.Machine
+	webShell *ssh.Client
+	dbShell  *ssh.Client
+}
+
+// twoMachines boots two machines once, for every case that needs one that answers. The cases run in this order, each on what the last left.
+func twoMachines(t *testing.T, s *suite) {
+	p := &pair{suite: s, env: s.env(t, "pair")}
+	p.webSpec, _ = s.spec(t, p.env, "web-1")
+	p.webSpec.CPUs = 2
+	p.webSpec.Labels[providers.LabelSpec] = p.webSpec.Digest()
+	p.webSpec.Publish = []providers.Port{{Port: openPort, Proto: "tcp"}}
+	p.dbSpec, _ = s.spec(t, p.env, "db-1")
+	p.dbSpec.Disk += 1 << 30
+	p.dbSpec.Labels[providers.LabelSpec] = p.dbSpec.Digest()
+	var work sync.WaitGroup
+	for m, spec := range map[*providers.Machine]providers.Spec{&p.web: p.webSpec, &p.db: p.dbSpec} {
+		work.Go(func() {
+			var err error
+			if *m, err = s.p.PutMachine(t.Context(), spec, s.ref, nil); err != nil {
+				t.Errorf("PutMachine: %v", err)
+			}
+		})
+	}
+	work.Wait()
+	if t.Failed() {
+		return
+	}
+	checkMachine(t, p.webSpec, p.web)
+	checkMachine(t, p.dbSpec, p.db)
+	p.webShell, p.dbShell = s.dial(t, p.web), s.dial(t, p.db)
+	for _, c := range []struct {
+		name string
+		run  func(*testing.T, *pair)
+	}{
+		{"put_machine_twice_is_one_machine", putTwice},
+		{"labels_come_back_word_for_word", labelsComeBack},
+		{"list_finds_machines_of_another_process", listElsewhere},
+		{"environments_tell_what_they_hold", envsTell},
+		{"first_contact_is_verified", firstContact},
+		{"spec_is_honoured", specHonoured},
+		{"what_is_not_allowed_is_refused", defaultDeny},
+		{"machines_of_one_env_reach_each_other", reachEachOther},
+		{"published_ports_are_reachable", publishedReachable},
+		{"put_machine_brings_publish_up_to_date", publishUpToDate},
+		{"taken_port_is_refused_and_changes_nothing", takenPort},
+		{"console_shows_the_boot", consoleShows},
+		{"image_in_use_is_kept", imageInUse},
+		{"stop_and_start_keep_the_machine", stopStart},
+		{"other_envs_are_untouched", othersUntouched},
+	} {
+		t.Run(c.name, func(t *testing.T) { c.run(t, p) })
+	}
+}
+
+func putTwice(t *testing.T, p *pair) {
+	again, _ := p.spec(t, p.env, "web-1") // another run's: other keys, other times
+	again.CPUs, again.Publish = p.webSpec.CPUs, p.webSpec.Publish
+	m := p.put(t, again)
+	if m.ID != p.web.ID || m.SSH != p.web.SSH || m.Address != p.web.Address || !m.Created.Equal(p.web.Created) || !slices.Equal(m.Ports, p.web.Ports) {
+		t.Errorf("got %+v, want %+v as it was", m, p.web)
+	}
+	wantLabels(t, m.Labels, p.webSpec.Labels)
+	if n := len(p.list(t, p.p, p.env)); n != 2 {
+		t.Errorf("got %d machines, want 2", n)
+	}
+}
+
+func labelsComeBack(t *testing.T, p *pair) {
+	wantLabels(t, p.web.Labels, p.webSpec.Labels)
+	wantLabels(t, p.db.Labels, p.dbSpec.Labels)
+	for _, m := range p.list(t, p.p, p.env) {
+		want := p.webSpec.Labels
+		if m.Name == "db-1" {
+			want = p.dbSpec.Labels
+		}
+		wantLabels(t, m.Labels, want)
+	}
+}
+
+func listElsewhere(t *testing.T, p *pair) {
+	got := p.list(t, p.open(t), p.env)
+	if len(got) != 2 || got[0].Name != "db-1" || got[1].Name != "web-1" {
+		t.Fatalf("got %+v, want db-1 and web-1, in this order", got)
+	}
+	for i, want := range []providers.Machine{p.db, p.web} {
+		g := got[i]
+		if g.ID != want.ID || g.State != providers.Running || g.SSH != want.SSH || g.Address != want.Address || !slices.Equal(g.Ports, want.Ports) || !g.Created.Equal(want.Created) {
+			t.Errorf("got %+v, want %+v", g, want)
+		}
+	}
+}
+
+func envsTell(t *testing.T, p *pair) {
+	got, ok := p.envInfo(t, p.env)
+	if !ok {
+		t.Fatal("the environment is not listed")
+	}
+	l := p.web.Labels
+	if got.Project != l[providers.LabelProject] || got.Owner != l[providers.LabelOwner] || got.Machines != 2 || got.Partial || got.Created.IsZero() {
+		t.Errorf("got %+v, want project, owner and two whole machines", got)
+	}
+	if got.Expires.Before(l.Time(providers.LabelExpires)) {
+		t.Errorf("got expiry %v, want no sooner than %v", got.Expires, l.Time(providers.LabelExpires))
+	}
+}
+
+func firstContact(t *testing.T, p *pair) {
+	if p.webShell.Finished() {
+		t.Error("the bootstrap certificate is taken for the final one")
+	}
+	other, err := ssh.NewHostCA()
+	if err != nil {
+		t.Fatal(err)
+	}
+	nobody, err := ssh.LoadIdentity("", filepath.Join(t.TempDir(), "stranger"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		what   string
+		change func(*ssh.Target)
+		want   error
+	}{
+		{"another authority", func(t *ssh.Target) { t.HostCA = other.PublicKey() }, ssh.ErrUntrusted},
+		{"another machine's authority", func(t *ssh.Target) { t.HostCA = p.db.Labels[providers.LabelHostCA] }, ssh.ErrUntrusted},
+		{"another machine's name", func(t *ssh.Target) { t.Principal = p.db.HostName() }, ssh.ErrUntrusted},
+		{"a final certificate wanted", func(t *ssh.Target) { t.Bootstrap = false }, ssh.ErrUnfinished},
+		{"a key that is not authorized", func(t *ssh.Target) { t.Identity = nobody }, ssh.ErrAuth},
+	} {
+		target := p.target(p.web)
+		c.change(&target)
+		client, err := ssh.Dial(t.Context(), target)
+		if err == nil {
+			_ = client.Close()
+		}
+		if !errors.Is(err, c.want) {
+			t.Errorf("%s: got %v, want %v", c.what, err, c.want)
+		}
+	}
+}
+
+func specHonoured(t *testing.T, p *pair) {
+	for _, m := range []struct {
+		spec  providers.Spec
+		shell *ssh.Client
+	}{{p.webSpec, p.webShell}, {p.dbSpec, p.dbShell}} {
+		if got := command(t, m.shell, "uname -n"); got != m.spec.Name {
+			t.Errorf("got host name %q, want %q", got, m.spec.Name)
+		}
+		if got, want := command(t, m.shell, "nproc"), strconv.Itoa(m.spec.CPUs); got != want {
+			t.Errorf("%s: got %s CPUs, want %s", m.spec.Name, got, want)
+		}
+		if got := number(t, m.shell, "awk '$1 == \"MemTotal:\" {print $2}' /proc/meminfo") * 1024; !within(got, m.spec.Memory, 15) {
+			t.Errorf("%s: got %d bytes of memory, want %d within 15 %%", m.spec.Name, got, m.spec.Memory)
+		}
+		var size int64
+		for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(500 * time.Millisecond) { // the file system may still grow
+			if size = number(t, m.shell, "df -Pk / | awk 'NR == 2 {print $2}'") * 1024; within(size, m.spec.Disk, 10) {
+				break
+			}
+		}
+		if !within(size, m.spec.Disk, 10) {
+			t.Errorf("%s: got a root file system of %d bytes, want %d within 10 %%", m.spec.Name, size, m.spec.Disk)
+		}
+		if got := command(t, m.shell, "sudo -n id -u"); got != "0" {
+			t.Errorf("%s: sudo gives user %q, want 0", m.spec.Name, got)
+		}
+	}
+	web, db := command(t, p.webShell, "cat /etc/machine-id"), command(t, p.dbShell, "cat /etc/machine-id")
+	if len(web) != 32 || web == db {
+		t.Errorf("got machine IDs %q and %q, want two different ones of 32 digits", web, db)
+	}
+}
+
+func number(t *testing.T, shell *ssh.Client, line string) int64 {
+	t.Helper()
+	text := command(t, shell, line)
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		t.Fatalf("%s: got %q, want a number", line, text)
+	}
+	return n
+}
+
+func within(got, want, percent int64) bool {
+	return got >= want-want*percent/100 && got <= want+want*percent/100
+}
+
+func defaultDeny(t *testing.T, p *pair) {
+	rules := command(t, p.dbShell, "sudo -n nft list chain inet evenkeel input")
+	if !strings.Contains(rules, "hook input") || !strings.Contains(rules, "policy drop") {
+		t.Errorf("got rules\n%s\nwant a chain on input that drops", rules)
+	}
+	serve(t, p.dbShell, "db-1", openPort, closedPort)
+	for _, port := range []int{openPort, closedPort} {
+		if got, err := fetchFrom(t, p.webShell, p.db.Address, port); err == nil {
+			t.Errorf("web-1 gets %q from port %d of db-1, which nothing allows", got, port)
+		}
+	}
+}
+
+func reachEachOther(t *testing.T, p *pair) {
+	if p.web.Address == "" || p.web.Address == p.db.Address {
+		t.Fatalf("got addresses %q and %q, want two different ones", p.web.Address, p.db.Address)
+	}
+	allow(t, p.dbShell, fmt.Sprintf("ip saddr %s tcp dport %d accept", p.web.Address, openPort))
+	if got, err := fetchFrom(t, p.webShell, p.db.Address, openPort); err != nil || got != "db-1" {
+		t.Errorf("web-1 gets %q, %v from db-1, want its name", got, err)
+	}
+	if got, err := fetchFrom(t, p.webShell, p.db.Address, closedPort); err == nil {
+		t.Errorf("web-1 gets %q from port %d of db-1, which nothing allows", got, closedPort)
+	}
+	conn, err := p.dbShell.DialContext(t.Context(), "tcp", net.JoinHostPort(p.db.Address, strconv.Itoa(openPort)))
+	if err != nil {
+		t.Errorf("db-1 does not reach itself at its own address, as health checks do: %v", err)
+		return
+	}
+	_ = conn.Close()
+}
+
+// serve answers each connection to the ports with name, until the machine stops. Perl is in every Debian.
+func serve(t *testing.T, shell *ssh.Client, name string, ports ...int) {
+	t.Helper()
+	for _, port := range ports {
+		command(t, shell, fmt.Sprintf(`setsid perl -MIO::Socket::INET -e '`+
+			`$SIG{CHLD}="IGNORE";$l=IO::Socket::INET->new(LocalPort=>%d,Listen=>9,ReuseAddr=>1) or exit 1;while($c=$l->accept){print $c "%s\n";close $c}' </dev/null >/dev/null 2>&1 &`+
+			"\nfor i in 1 2 3 4 5 6 7 8 9 10; do (: </dev/tcp/127.0.0.1/%d) 2>/dev/null && exit 0; sleep 0.3; done; exit 1", port, name, port))
+	}
+}
+
+// allow lays the machine's inbound rules as Settle does.
+func allow(t *testing.T, shell *ssh.Client, rules ...string) {
+	t.Helper()
+	var lines []string
+	for _, r := range rules {
+		lines = append(lines, "add rule inet evenkeel input "+r)
+	}
+	command(t, shell, "sudo -n sh -c "+ssh.Quote("mkdir -p /etc/evenkeel/nft && cat >"+providers.PathRules+" <<'END'\n"+strings.Join(lines, "\n")+"\nEND\nnft -f /etc/nftables.conf && sync"))
+}
+
+// fetchFrom connects from a machine and reads a line.
+func fetchFrom(t *testing.T, shell *ssh.Client, host string, port int) (string, error) {
+	t.Helper()
+	return try(t, shell, fmt.Sprintf("timeout 4 bash -c 'read -r line </dev/tcp/%s/%d && echo \"$line\"'", host, port))
+}
+
+func fetch(t *testing.T, port int) (string, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	var line string
+	_, err = fmt.Fscanln(conn, &line)
+	return line, err
+}
+
+func hostPort(t *testing.T, m providers.Machine, port int) int {
+	t.Helper()
+	for _, p := range m.Ports {
+		if p.Port == port && p.Proto == "tcp" && p.HostPort > 0 {
+			return p.HostPort
+		}
+	}
+	t.Fatalf("got ports %+v, want %d among them with its port on loopback", m.Ports, port)
+	return 0
+}
+
+func publishedReachable(t *testing.T, p *pair) {
+	serve(t, p.webShell, "web-1", openPort, closedPort)
+	allow(t, p.webShell, fmt.Sprintf("tcp dport { %d, %d } accept", openPort, closedPort))
+	if !p.h.Plugin.Traits.Local {
+		return // such places publish on the machine's address, which the test may not reach
+	}
+	if got, err := fetch(t, hostPort(t, p.web, openPort)); err != nil || got != "web-1" {
+		t.Errorf("got %q, %v through the published port, want the machine's name", got, err)
+	}
+}
+
+func publishUpToDate(t *testing.T, p *pair) {
+	if !p.h.Plugin.Traits.Local {
+		return
+	}
+	before := hostPort(t, p.web, openPort)
+	more := p.webSpec
+	more.Publish = append(slices.Clone(p.webSpec.Publish), providers.Port{Port: closedPort, Proto: "tcp"})
+	m := p.put(t, more)
+	if m.ID != p.web.ID {
+		t.Fatalf("publishing a port replaced the machine: got %q, want %q", m.ID, p.web.ID)
+	}
+	added := hostPort(t, m, closedPort)
+	if got := hostPort(t, m, openPort); got != before {
+		t.Errorf("publishing a port moved another from %d to %d", before, got)
+	}
+	for _, port := range []int{before, added} {
+		if got, err := fetch(t, port); err != nil || got != "web-1" {
+			t.Errorf("got %q, %v through port %d, want the machine's name", got, err, port)
+		}
+	}
+	if listed := p.list(t, p.open(t), p.env); len(listed) != 2 || !slices.Equal(listed[1].Ports, m.Ports) {
+		t.Errorf("another process sees %+v, want ports %+v", listed, m.Ports)
+	}
+	m = p.put(t, p.webSpec)
+	if got := hostPort(t, m, openPort); got != before || len(m.Ports) != 1 {
+		t.Errorf("got ports %+v, want %d alone on %d", m.Ports, openPort, before)
+	}
+	if got, err := fetch(t, added); err == nil {
+		t.Errorf("got %q through port %d, which is published no more", got, added)
+	}
+}
+
+func takenPort(t *testing.T, p *pair) {
+	if !p.h.Plugin.Traits.Local {
+		return
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	taken := l.Addr().(*net.TCPAddr).Port
+	spec := p.webSpec
+	spec.Publish = append(slices.Clone(p.webSpec.Publish), providers.Port{Port: closedPort, Proto: "tcp", HostPort: taken})
+	_, err = p.p.PutMachine(t.Context(), spec, p.ref, nil)
+	wantCode(t, err, providers.Exhausted, providers.Conflict)
+	if err != nil && !strings.Contains(err.Error(), strconv.Itoa(taken)) {
+		t.Errorf("%q does not name port %d", err, taken)
+	}
+	m := p.put(t, p.webSpec)
+	if m.ID != p.web.ID || !slices.Equal(m.Ports, p.web.Ports) {
+		t.Errorf("got %+v, want %+v as it was", m, p.web)
+	}
+	if got, err := fetch(t, hostPort(t, m, openPort)); err != nil || got != "web-1" {
+		t.Errorf("got %q, %v through the published port, want the machine's name", got, err)
+	}
+}
+
+func consoleShows(t *testing.T, p *pair) {
+	c, ok := providers.As[providers.Consoler](p.p)
+	if !ok {
+		return
+	}
+	all, err := c.Console(t.Context(), p.web.ID, 1<<20)
+	if err != nil || len(all) == 0 {
+		t.Fatalf("got %d bytes, %v, want what the machine printed", len(all), err)
+	}
+	last, err := c.Console(t.Context(), p.web.ID, 5)
+	if err != nil || len(last) != 5 {
+		t.Errorf("got %q, %v, want the last 5 bytes", last, err)
+	}
+}
+
+func imageInUse(t *testing.T, p *pair) {
+	pruner, ok := providers.As[providers.ImagePruner](p.p)
+	if !ok {
+		return
+	}
+	wantCode(t, pruner.DeleteImage(t.Context(), p.ref), providers.Conflict)
+	stored, err := pruner.ListImages(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.ContainsFunc(stored, func(i providers.StoredImage) bool { return i.Ref == p.ref && i.InUse }) {
+		t.Errorf("got %+v, want %q in use", stored, p.ref)
+	}
+	if err := pruner.DeleteImage(t.Context(), "no-such-image"); err != nil {
+		t.Errorf("removing an absent image: %v, want success", err)
+	}
+}
+
+func stopStart(t *testing.T, p *pair) {
+	starter, ok := providers.As[providers.Starter](p.p)
+	if !ok {
+		return
+	}
+	command(t, p.webShell, "echo kept >keep && sync")
+	for range 2 { // the second finds it stopped
+		if err := starter.StopMachine(t.Context(), p.web.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stopped := p.list(t, p.p, p.env)[1]
+	if stopped.State != providers.Stopped || stopped.SSH != "" || stopped.Address != p.web.Address || !slices.Equal(stopped.Ports, p.web.Ports) {
+		t.Errorf("got %+v, want it stopped, with its address and ports and nowhere to dial", stopped)
+	}
+	wantLabels(t, stopped.Labels, p.webSpec.Labels)
+	m, err := starter.StartMachine(t.Context(), p.web.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkMachine(t, p.webSpec, m)
+	again, err := starter.StartMachine(t.Context(), p.web.ID)
+	if err != nil || again.SSH != m.SSH {
+		t.Errorf("starting a running machine: got %+v, %v, want %+v", again, err, m)
+	}
+	if m.ID != p.web.ID || m.Address != p.web.Address || !slices.Equal(m.Ports, p.web.Ports) {
+		t.Errorf("got %+v, want %+v with the same ports and address", m, p.web)
+	}
+	wantLabels(t, m.Labels, p.webSpec.Labels)
+	shell := p.dial(t, m)
+	if got := command(t, shell, "cat keep"); got != "kept" {
+		t.Errorf("got %q from the machine's disk, want what was written before", got)
+	}
+	serve(t, shell, "web-1", openPort)
+	if p.h.Plugin.Traits.Local {
+		if got, err := fetch(t, hostPort(t, m, openPort)); err != nil || got != "web-1" {
+			t.Errorf("got %q, %v through the published port, want the machine's name", got, err)
+		}
+	}
+	if got, err := fetchFrom(t, shell, p.db.Address, openPort); err != nil || got != "db-1" {
+		t.Errorf("after its restart web-1 gets %q, %v from db-1, want its name", got, err)
+	}
+	if err := starter.StopMachine(t.Context(), p.web.ID); err != nil {
+		t.Fatal(err)
+	}
+	if put := p.put(t, p.webSpec); put.ID != p.web.ID || !slices.Equal(put.Ports, p.web.Ports) {
+		t.Errorf("PutMachine of a stopped machine: got %+v, want %+v started", put, p.web)
+	}
+}
+
+func othersUntouched(t *testing.T, p *pair) {
+	env := p.suite.env(t, "other")
+	spec, _ := p.spec(t, env, "web-1")
+	p.put(t, spec)
+	if err := p.p.DeleteEnv(t.Context(), p.env, false); err != nil {
+		t.Fatal(err)
+	}
+	p.wantGone(t, p.env)
+	if got := p.only(t, p.p, env); got.State != providers.Running {
+		t.Errorf("deleting one environment changed another: %+v", got)
+	}
+}
