@@ -106,14 +106,16 @@ func (a *App) dispatch(ctx context.Context) error {
 	}
 	list := a.verbs()
 	if len(a.Args) == 0 {
-		_ = a.cli(list, nil).RunContext(ctx, []string{"evenkeel", "--help"}) // help alone does not fail
+		app := a.cli(list, nil)
+		app.Writer = a.Stderr
+		_ = app.RunContext(ctx, []string{"evenkeel", "--help"}) // printing help is all it does
 		return exitStatus(exitError)
 	}
 	word := a.Args[0]
 	switch word {
 	case "--help", "-h", "help":
 		if len(a.Args) > 1 && !strings.HasPrefix(a.Args[1], "-") {
-			return a.verbHelp(ctx, list, a.Args[1:])
+			return a.helpOn(ctx, list, a.Args[1:])
 		}
 		return a.cli(list, nil).RunContext(ctx, []string{"evenkeel", "--help"})
 	case "--version":
@@ -146,8 +148,8 @@ func (a *App) dispatch(ctx context.Context) error {
 	return a.cli(list, &l).RunContext(ctx, append(path, l.args...))
 }
 
-// verbHelp is `evenkeel help VERB [SUB]`.
-func (a *App) verbHelp(ctx context.Context, list []verb, words []string) error {
+// helpOn is `evenkeel help VERB [SUB]`.
+func (a *App) helpOn(ctx context.Context, list []verb, words []string) error {
 	v, err := find(list, words[0])
 	if err != nil {
 		return err
@@ -164,16 +166,13 @@ func (a *App) verbHelp(ctx context.Context, list []verb, words []string) error {
 }
 
 func (a *App) flags(v verb) []cli.Flag {
-	return slices.Concat(v.flags, globalFlags(), []cli.Flag{cli.HelpFlag})
+	return slices.Concat(v.flags, globalFlags(), []cli.Flag{&cli.BoolFlag{Name: "help", Aliases: []string{"h"}}})
 }
 
 // cli is the verbs as urfave/cli knows them; l is what the verb called gets beside its flags.
 func (a *App) cli(list []verb, l *line) *cli.App {
 	app := &cli.App{
-		Name:  "evenkeel",
-		Usage: "one environment, the same from a laptop to production",
-		UsageText: "evenkeel VERB [ARGUMENTS] [OPTIONS]\n\n" +
-			"begin with `evenkeel init`, then `evenkeel up`; `evenkeel help VERB` tells more of a verb",
+		Name: "evenkeel", Usage: "one environment, the same from a laptop to production", CustomAppHelpTemplate: appHelp,
 		Writer: a.Stdout, ErrWriter: a.Stderr, Reader: a.Stdin,
 		HideVersion: true, HideHelpCommand: true,
 		ExitErrHandler: func(*cli.Context, error) {},
@@ -186,13 +185,11 @@ func (a *App) cli(list []verb, l *line) *cli.App {
 
 func (a *App) command(v verb, l *line) *cli.Command {
 	cmd := &cli.Command{
-		Name: v.name, Usage: v.about, ArgsUsage: v.args, Description: v.more, HideHelpCommand: true,
+		Name: v.name, Usage: v.about, ArgsUsage: v.args, Description: wrapped(v.more), HideHelpCommand: true, CustomHelpTemplate: verbHelp,
 		OnUsageError: func(_ *cli.Context, err error, _ bool) error { return usagef("%v", err) },
 	}
-	if v.args == "" {
-		cmd.ArgsUsage = " " // urfave would write [arguments...]
-	}
 	if v.sub != nil {
+		cmd.CustomHelpTemplate = subHelp
 		for _, s := range v.sub {
 			cmd.Subcommands = append(cmd.Subcommands, a.command(s, l))
 		}

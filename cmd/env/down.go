@@ -13,7 +13,7 @@ func (a *App) downVerb() verb {
 		name: "down", about: "remove the environment's machines and networks",
 		more: "Data disks stay and are named, unless --data. Images stay: `evenkeel image prune` removes those.",
 		flags: []cli.Flag{
-			&cli.BoolFlag{Name: "data", Usage: "remove data disks too"},
+			boolFlag("data", "remove data disks too"),
 			&cli.StringFlag{Name: "yes", Usage: "go on only if the environment's `ID` is this one"},
 		},
 		run: runDown,

@@ -13,17 +13,20 @@ import (
 
 // globalFlags are the options that every verb knows.
 func globalFlags() []cli.Flag {
-	const where = "EVERYWHERE"
 	return []cli.Flag{
-		&cli.StringFlag{Name: "file", Aliases: []string{"f"}, Usage: "the definition is `FILE`, not the next env.yaml upwards", Category: where},
-		&cli.StringFlag{Name: "tier", Usage: "act on `TIER` of the definition (else $EVENKEEL_TIER, else its default)", Category: where},
-		&cli.StringFlag{Name: "as", Usage: "act on a second copy beside the first, called `COPY`", Category: where},
-		&cli.BoolFlag{Name: "json", Usage: "print the result as JSON", Category: where},
-		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "print the result only, no progress", Category: where},
-		&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "print what is done underneath", Category: where},
-		&cli.BoolFlag{Name: "no-color", Usage: "no colours ($NO_COLOR does the same)", Category: where},
-		&cli.StringFlag{Name: "identity", Usage: "log in with the private key in `FILE` (else $EVENKEEL_SSH_KEY_FILE, the agent, a key made for you)", Category: where},
+		&cli.StringFlag{Name: "file", Aliases: []string{"f"}, Usage: "the definition is `FILE`, not the next env.yaml upwards"},
+		&cli.StringFlag{Name: "tier", Usage: "act on `TIER` of the definition (else $EVENKEEL_TIER, else its default)"},
+		&cli.StringFlag{Name: "as", Usage: "act on a second copy beside the first, called `COPY`"},
+		boolFlag("json", "print the result as JSON"),
+		boolFlag("quiet", "print the result only, no progress", "q"),
+		boolFlag("verbose", "print what is done underneath", "v"),
+		boolFlag("no-color", "no colours ($NO_COLOR does the same)"),
+		&cli.StringFlag{Name: "identity", Usage: "log in with the private key in `FILE` (else $EVENKEEL_SSH_KEY_FILE, the agent, a key made for you)"},
 	}
+}
+
+func boolFlag(name, usage string, aliases ...string) cli.Flag {
+	return &cli.BoolFlag{Name: name, Aliases: aliases, Usage: usage, DisableDefaultText: true}
 }
 
 func (c *call) json() bool    { return c.flag.Bool("json") }

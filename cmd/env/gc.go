@@ -23,8 +23,8 @@ func (a *App) gcVerb() verb {
 		name: "gc", about: "remove what dead runs left: expired environments, and what is half-made for more than an hour",
 		more: "It looks into every place that the definition names, and into those of the providers found here; with --tier into that tier's only.",
 		flags: []cli.Flag{
-			&cli.BoolFlag{Name: "dry-run", Aliases: []string{"n"}, Usage: "show it, remove nothing"},
-			&cli.BoolFlag{Name: "yes", Aliases: []string{"y"}, Usage: "do not ask"},
+			boolFlag("dry-run", "show it, remove nothing", "n"),
+			boolFlag("yes", "do not ask", "y"),
 		},
 		run: runGC,
 	}

@@ -21,7 +21,7 @@ func (a *App) imageVerb() verb {
 		{
 			name: "lock", args: "[RECIPE...]", about: "write the exact set of packages that recipes come to",
 			more:  "A lock that fits its recipe stays as it is, unless --update. Commit it: every build installs exactly what it names.",
-			flags: []cli.Flag{&cli.BoolFlag{Name: "update", Usage: "move to what the archives have today"}},
+			flags: []cli.Flag{boolFlag("update", "move to what the archives have today")},
 			run:   runImageLock,
 		},
 		{
@@ -37,7 +37,7 @@ func (a *App) imageVerb() verb {
 			more: "Images of the definition found here stay, and those younger than --older-than.",
 			flags: []cli.Flag{
 				&cli.StringFlag{Name: "older-than", Usage: "remove what is older than `TIME`", Value: "720h"},
-				&cli.BoolFlag{Name: "dry-run", Aliases: []string{"n"}, Usage: "show it, remove nothing"},
+				boolFlag("dry-run", "show it, remove nothing", "n"),
 			},
 			run: runImagePrune,
 		},

@@ -4,4 +4,6 @@ package main
 
 import "context"
 
-func runImagePrune(_ context.Context, c *call) error { return usagef("image prune is not supported yet") }
+func runImagePrune(_ context.Context, c *call) error {
+	return usagef("image prune is not supported yet")
+}

@@ -15,8 +15,8 @@ func (a *App) rebuildVerb() verb {
 		name: "rebuild", args: "NAME...", about: "replace machines by new ones from the current image",
 		more: "One after the other, each healthy before the next. A machine that is not stateless, or is the only one of its kind, is rebuilt only when asked for in so many words.",
 		flags: []cli.Flag{
-			&cli.BoolFlag{Name: "allow-downtime", Usage: "also the only machine of its kind"},
-			&cli.BoolFlag{Name: "destroy-data", Usage: "also a machine whose own disk may hold data"},
+			boolFlag("allow-downtime", "also the only machine of its kind"),
+			boolFlag("destroy-data", "also a machine whose own disk may hold data"),
 			lockedFlag(), withinFlag(),
 		},
 		run: runRebuild,

@@ -25,7 +25,7 @@ func (a *App) sshVerb() verb {
 			"With a command its exit status is this one's; input and output are passed on byte for byte. Several words are joined by spaces and read by the machine's shell, as ssh does.",
 		flags: []cli.Flag{
 			&cli.StringFlag{Name: "user", Usage: "log in as `USER` (else the definition's access.user)"},
-			&cli.BoolFlag{Name: "tty", Aliases: []string{"t"}, Usage: "give the command a terminal"},
+			boolFlag("tty", "give the command a terminal", "t"),
 		},
 		run: runSSH,
 	}

@@ -15,7 +15,7 @@ func (a *App) statusVerb() verb {
 		name: "status", about: "show the environment's machines and where their ports are",
 		more: "Without --check it reads the place's records and contacts no machine. With --check the exit status is 0 where all is as defined, " +
 			"2 where a machine is missing, stopped, different or not ready, and 3 where one could not be asked.",
-		flags: []cli.Flag{&cli.BoolFlag{Name: "check", Usage: "contact each machine: certificate, settings, health"}},
+		flags: []cli.Flag{boolFlag("check", "contact each machine: certificate, settings, health")},
 		run:   runStatus,
 	}
 }

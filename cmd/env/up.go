@@ -18,8 +18,8 @@ func (a *App) upVerb() verb {
 		more: "Without a NAME it is about all machines. It destroys nothing: where a machine would have to be replaced it says so and ends with exit status 2; " +
 			"--replace does it. A missing image lock is written, a missing image is built.",
 		flags: []cli.Flag{
-			&cli.BoolFlag{Name: "replace", Usage: "replace machines that differ from the definition"},
-			&cli.BoolFlag{Name: "destroy-data", Usage: "with --replace: also those whose own disk may hold data"},
+			boolFlag("replace", "replace machines that differ from the definition"),
+			boolFlag("destroy-data", "with --replace: also those whose own disk may hold data"),
 			lockedFlag(), withinFlag(),
 		},
 		run: runUp,

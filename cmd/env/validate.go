@@ -22,7 +22,7 @@ func (a *App) validateVerb() verb {
 }
 
 func lockedFlag() cli.Flag {
-	return &cli.BoolFlag{Name: "locked", Usage: "a missing image lock is an error (for CI)"}
+	return boolFlag("locked", "a missing image lock is an error (for CI)")
 }
 
 // validation is what `validate --json` prints.
