@@ -77,6 +77,10 @@ func (s *Store) buildTree(ctx context.Context, r *Recipe, work, tree string, p p
 	if err := s.layRepo(ctx, filepath.Join(work, "repo"), releases()[r.Lock.From].codename, more); err != nil {
 		return "", err
 	}
+	room, err := s.room(ctx, r.Lock.Packages)
+	if err != nil {
+		return "", err
+	}
 	if err := os.Symlink(base, filepath.Join(work, "base.tar")); err != nil {
 		return "", err
 	}
@@ -88,7 +92,7 @@ func (s *Store) buildTree(ctx context.Context, r *Recipe, work, tree string, p p
 	for _, pkg := range r.Lock.Packages {
 		m.Packages = append(m.Packages, ManifestPackage{pkg.Name, pkg.Version, pkg.Arch})
 	}
-	digest, err := s.runRecipe(ctx, r, work, tree, m, newSteps(r.Name, 2*len(more), p))
+	digest, err := s.runRecipe(ctx, r, work, tree, memoryTree(room), m, newSteps(r.Name, 2*len(more), p))
 	if err != nil {
 		return "", err
 	}
@@ -96,7 +100,7 @@ func (s *Store) buildTree(ctx context.Context, r *Recipe, work, tree string, p p
 }
 
 // runRecipe runs the recipe's part in the sandbox, whose output becomes the tree on the fly.
-func (s *Store) runRecipe(ctx context.Context, r *Recipe, work, tree string, m *Manifest, steps *steps) (digest string, err error) {
+func (s *Store) runRecipe(ctx context.Context, r *Recipe, work, tree, memory string, m *Manifest, steps *steps) (digest string, err error) {
 	out, err := os.OpenFile(tree, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
 	if err != nil {
 		return "", err
@@ -114,7 +118,7 @@ func (s *Store) runRecipe(ctx context.Context, r *Recipe, work, tree string, m *
 		finished <- err
 	}()
 	box := sandbox{dir: work, env: buildEnv(r.Lock), stdout: write, line: steps.line}
-	runErr := box.run(ctx, "sh", "-c", string(recipeScript), "recipe.sh")
+	runErr := box.run(ctx, "sh", "-c", string(recipeScript), "recipe.sh", memory)
 	write.CloseWithError(runErr)
 	finishErr := <-finished
 	switch {
@@ -177,13 +181,21 @@ func (s *Store) buildBase(ctx context.Context, r *Recipe, work string, p progres
 		return err
 	}
 	defer out.Close()
+	room, err := s.room(ctx, packages)
+	if err != nil {
+		return err
+	}
 	steps := newSteps(r.Name, 2*len(packages), p)
-	box := sandbox{dir: work, env: append(buildEnv(r.Lock), "TMPDIR="+work, "EVENKEEL_WORK="+work), stdout: out, line: steps.line}
-	if err := box.run(ctx, "mmdebstrap", mmdebstrapArgs(codename, repo, packages)...); err != nil {
+	box := sandbox{dir: work, env: append(buildEnv(r.Lock), "TMPDIR="+work+"/tmp", "EVENKEEL_WORK="+work), stdout: out, line: steps.line}
+	args := append([]string{"-c", mountTemp, "sh", memoryTree(room), "mmdebstrap"}, mmdebstrapArgs(codename, repo, packages)...)
+	if err := box.run(ctx, "sh", args...); err != nil {
 		return err
 	}
 	return out.Sync()
 }
+
+// mountTemp gives the command that follows a $TMPDIR in memory of the size $1, or on the disk where that is empty.
+const mountTemp = `mkdir "$TMPDIR" && { [ -z "$1" ] || mount -t tmpfs -o "size=$1,mode=0755" tmpfs "$TMPDIR"; } && shift && exec "$@"`
 
 // loginAccount is what useradd is called with for the user every image has.
 func loginAccount() string {

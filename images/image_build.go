@@ -6,7 +6,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -45,7 +44,7 @@ func (s *Store) Build(ctx context.Context, r *Recipe, formats []Format, p progre
 		if _, have := img.Artefacts[f]; have {
 			continue
 		}
-		if err := s.addArtefact(ctx, &img, f, p); err != nil {
+		if err := s.addArtefact(ctx, r, &img, f, p); err != nil {
 			return Image{}, fmt.Errorf("cannot make the %s of the image %s: %w", f, r.Name, err)
 		}
 	}
@@ -107,6 +106,24 @@ func fileSum(name string) (int64, string, error) {
 }
 
 // addArtefact makes one more artefact from the image's tree.
-func (s *Store) addArtefact(ctx context.Context, img *Image, f Format, p progress.Func) error {
-	return errors.ErrUnsupported
+func (s *Store) addArtefact(ctx context.Context, r *Recipe, img *Image, f Format, p progress.Func) error {
+	work, done, err := s.tempDir("pack")
+	if err != nil {
+		return err
+	}
+	defer done()
+	k := packing{
+		tree: img.Artefacts[Tar].Path, raw: img.Artefacts[Raw].Path, work: work, digest: img.Digest, newest: r.Lock.Time, subject: r.Name, emit: p,
+	}
+	made, err := k.pack(ctx, f)
+	if err != nil {
+		return err
+	}
+	a, err := s.adopt(img.Key, made.file)
+	if err != nil {
+		return err
+	}
+	img.Artefacts[f] = a
+	img.DiskSize = max(img.DiskSize, made.diskSize)
+	return s.save(*img)
 }

@@ -81,7 +81,7 @@ func TestRealBuildOfARecipe(t *testing.T) {
 	s := realStore(t)
 	dir := writeProject(t, map[string]string{"images/web.yaml": "from: debian:12\npackages: [nginx]\nservices: {nginx: enabled}\n"})
 	r := locked(t.Context(), t, s, load(t, dir, "images/web.yaml"))
-	img, err := s.Build(t.Context(), r, []images.Format{images.Tar}, stages(t))
+	img, err := s.Build(t.Context(), r, []images.Format{images.Tar, images.QCOW2, images.Kernel, images.Initrd}, stages(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -64,6 +64,18 @@ func (s *Store) control(ctx context.Context, sum string) ([]byte, error) {
 	return data, writeAtomic(name, data, 0o644)
 }
 
+// room is how much room the packages' tree takes while it is built.
+func (s *Store) room(ctx context.Context, packages []LockedPackage) (int64, error) {
+	controls := make([][]byte, len(packages))
+	for i, p := range packages {
+		var err error
+		if controls[i], err = s.control(ctx, p.SHA256); err != nil {
+			return 0, err
+		}
+	}
+	return treeRoom(controls, packages), nil
+}
+
 func linkOrCopy(from, to string) error {
 	if os.Link(from, to) == nil {
 		return nil

@@ -4,11 +4,12 @@
 #   early.tar     files laid before packages        files.tar files laid after, owners by name; owners: the names
 #   packages      names, one a line                 accounts  useradd arguments, one account a line
 #   services      "enable UNIT", one a line         steps/    provision scripts, in order
-# The finished tree goes to standard output as a tar; all else to standard error.
+# $1 is the size of the memory file system to work in, "" for the disk. The finished tree goes to standard output as a tar; all else to standard error.
 set -eu
 exec 3>&1 1>&2
 umask 022
 mkdir root
+[ -z "$1" ] || mount -t tmpfs -o "size=$1,mode=0755" tmpfs root
 echo "evenkeel: unpack"
 tar -C root -xpf base.tar --numeric-owner --xattrs --xattrs-include='*'
 
@@ -94,5 +95,3 @@ umount -R root/dev root/run root/tmp root/proc root/sys
 echo "evenkeel: collect"
 tar -C root -c --one-file-system --sort=name --numeric-owner --xattrs --xattrs-include='*' --format=pax \
 	--pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime . >&3
-echo "evenkeel: clean"
-rm -rf --one-file-system root
