@@ -117,11 +117,6 @@ func (d *Doc) Problems() problem.List {
 	return list
 }
 
-// Errorf records a problem of the file as a whole.
-func (d *Doc) Errorf(format string, args ...any) *problem.Problem {
-	return d.errorAt(0, 0, "", fmt.Sprintf(format, args...))
-}
-
 func (d *Doc) errorAt(line, column int, path, message string) *problem.Problem {
 	at := d.place(line, column, path)
 	at.Message = message

@@ -176,6 +176,37 @@ func TestProblemsAreBounded(t *testing.T) {
 	}
 }
 
+func TestANoteStopsNothing(t *testing.T) {
+	doc := strictyaml.Parse("f.yaml", []byte("a: 1\nb: x\n"))
+	doc.Root().Map("a", "b").Get("b").Notef("by the way").Hint = "nothing to do"
+	list := doc.Problems()
+	if got, want := list.Error(), "f.yaml:2:4: note: b: by the way"; got != want || list.Err() != nil {
+		t.Errorf("got %s, %v; want %s", got, list.Err(), want)
+	}
+}
+
+// Each of these is a megabyte made to cost more than its length.
+func TestNoFileOfTheAllowedSizeTakesLong(t *testing.T) {
+	for name, unit := range map[string]string{
+		"flow": "[", "block": "- ", "keys": "? ", "maps": "{a: ", "anchors": "&a ", "quotes": "'", "tags": "! ", "lists": "[[]],", "wide": "a: b\n",
+		"nested": "- - - - - - - - - -\n", "comments": "#\n", "aliases": "- *a\n", "text": "x ", "folded": "x\n\n", "directives": "%a\n", "documents": "---\n",
+	} {
+		text := strings.Repeat(unit, strictyaml.MaxBytes/len(unit))
+		if name == "lists" {
+			text = "[" + text[1:]
+		}
+		start := time.Now()
+		doc := strictyaml.Parse("f.yaml", []byte(text))
+		walk(doc)
+		if took := time.Since(start); took > 20*time.Second {
+			t.Errorf("%s: it took %v", name, took)
+		}
+		if doc.Problems().Err() == nil {
+			t.Errorf("%s: no problem was found", name)
+		}
+	}
+}
+
 func TestDeepNestingIsRefused(t *testing.T) {
 	for _, text := range []string{strings.Repeat("[", 9000) + strings.Repeat("]", 9000), strings.Repeat("[", 100_000)} {
 		doc := strictyaml.Parse("f.yaml", []byte(text))
