@@ -87,3 +87,16 @@ func TestRealBuildOfARecipe(t *testing.T) {
 	}
 	t.Logf("%+v", img)
 }
+
+// TestRealExample builds what `make demo` runs.
+func TestRealExample(t *testing.T) {
+	s := realStore(t)
+	for _, name := range []string{"web", "db"} {
+		r := locked(t.Context(), t, s, load(t, "../envs/examples/shop", "images/"+name+".yaml"))
+		img, err := s.Build(t.Context(), r, []images.Format{images.Tar}, stages(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("%+v", img)
+	}
+}

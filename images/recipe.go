@@ -97,7 +97,10 @@ func LoadRecipe(file, root string) (*Recipe, problem.List, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if root, err = filepath.EvalSymlinks(root); err != nil {
+	if root, err = filepath.Abs(root); err == nil {
+		root, err = filepath.EvalSymlinks(root)
+	}
+	if err != nil {
 		return nil, nil, err
 	}
 	doc, err := strictyaml.ReadFile(file)
