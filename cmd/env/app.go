@@ -143,6 +143,9 @@ func (a *App) dispatch(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if slices.Contains(l.flags, "--help") || slices.Contains(l.flags, "-h") {
+		return a.cli(list, nil).RunContext(ctx, append(path, "--help"))
+	}
 	path = append(path, l.flags...)
 	path = append(path, "--")
 	return a.cli(list, &l).RunContext(ctx, append(path, l.args...))

@@ -80,6 +80,14 @@ func (a *App) shown(path string) string {
 	return rel
 }
 
+// loadable is a path by which this process can open a file, and by which problems name it.
+func (a *App) loadable(path string) string {
+	if here, err := os.Getwd(); err == nil && here == a.Dir {
+		return a.shown(path)
+	}
+	return path
+}
+
 // stateDir is our folder below $XDG_STATE_HOME: what must outlive a call but can be made anew.
 func (a *App) stateDir() (string, error) { return a.xdg("XDG_STATE_HOME", ".local/state") }
 

@@ -35,7 +35,7 @@ func (c *call) definition() (*envs.Definition, error) {
 	if err != nil {
 		return nil, err
 	}
-	def, problems, err := envs.Load(c.shown(file))
+	def, problems, err := envs.Load(c.loadable(file))
 	if err != nil {
 		return nil, err
 	}

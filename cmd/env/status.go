@@ -39,6 +39,8 @@ type statusLine struct {
 	Owner    string `json:"owner,omitempty"`
 	Ready    *bool  `json:"ready,omitempty"` // only with --check
 	Reason   string `json:"reason,omitempty"`
+
+	Unreachable bool `json:"unreachable,omitempty"`
 }
 
 func runStatus(ctx context.Context, c *call) error {
@@ -72,6 +74,7 @@ func (p *place) report(list []providers.Status) statusReport {
 		r.Machines = append(r.Machines, statusLine{
 			machineLine: lineOf(s.Machine), Kind: s.Kind, Planned: s.Planned, Differs: s.Differs,
 			ImageKey: s.Labels[providers.LabelImageKey], Owner: s.Labels[providers.LabelOwner], Ready: s.Ready, Reason: s.Reason,
+			Unreachable: s.Unreachable,
 		})
 	}
 	return r

@@ -42,7 +42,7 @@ func runValidate(_ context.Context, c *call) error {
 		return err
 	}
 	v := validation{File: file, Problems: problem.List{}}
-	def, problems, err := envs.Load(c.shown(file))
+	def, problems, err := envs.Load(c.loadable(file))
 	if err != nil {
 		return err
 	}
