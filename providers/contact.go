@@ -21,7 +21,8 @@ import (
 const bootstrapLife = time.Hour
 
 // finalScript makes the machine's own host key, prints its public half, reads the certificate for it, and only then puts both in
-// place of the bootstrap pair. Killed between the two moves it leaves a machine without a valid certificate: unfinished, to be remade.
+// place of the bootstrap pair. It reads the certificate before it moves anything, so a client that dies leaves either pair whole; only power lost between the two moves
+// leaves a machine that nobody can verify, and that only a rebuild mends.
 const finalScript = `set -eu
 umask 077
 k=` + PathHostKey + `

@@ -13,10 +13,11 @@ import (
 
 // Errors a caller tells apart with errors.Is.
 var (
-	// ErrUntrusted: the far side presented a key or certificate that the Target does not allow. Never retried.
+	// ErrUntrusted: the far side presented a key or certificate that the Target does not allow, a plain key where a certificate is
+	// expected included: anybody has one of those. Never retried.
 	ErrUntrusted = errors.New("host key not trusted")
 	// ErrUnfinished: the far side's certificate is from the right authority but expires (it is the bootstrap one), or has
-	// expired, or its plain key is offered because no certificate is installed.
+	// expired.
 	ErrUnfinished = errors.New("machine has no final host certificate")
 	// ErrAuth: the host is trusted but accepted none of our keys.
 	ErrAuth = errors.New("no key of ours was accepted")

@@ -119,8 +119,8 @@ func (tr *trust) judge(key ssh.PublicKey, now time.Time) (finished bool, err err
 			return false, nil
 		}
 	}
-	if tr.authority != nil {
-		return false, unbelieved(ErrUnfinished, "it offers the plain key %s", ssh.FingerprintSHA256(key))
+	if tr.authority != nil { // never ErrUnfinished, which lets the caller remake the machine: this key may be anybody's
+		return false, unbelieved(ErrUntrusted, "it offers the plain key %s and no certificate", ssh.FingerprintSHA256(key))
 	}
 	return false, unbelieved(ErrUntrusted, "it has %s, which is none of the %d expected", ssh.FingerprintSHA256(key), len(tr.plain))
 }
