@@ -5,40 +5,19 @@
 package plugin
 
 import (
-	"context"
-	"encoding/json"
-	"errors"
-	"os"
-
-	"github.com/hashicorp/go-hclog"
-
-	"github.com/evenkeel/evenkeel/providers"
+	goplugin "github.com/hashicorp/go-plugin"
 )
 
-// Serve runs p as a plugin process until the client goes away; it is the whole main of a provider binary.
-func Serve(p providers.Plugin) {}
+// ProtocolVersion rises when an older side would misread the messages; fields may be added without. Sides of two versions refuse each other.
+const ProtocolVersion = 1
 
-// Found is a plugin binary.
-type Found struct {
-	Name string `json:"name"`
-	Path string `json:"path"`
+// handshake keeps a plugin that is started by hand from waiting for a client. It is no secret.
+func handshake() goplugin.HandshakeConfig {
+	return goplugin.HandshakeConfig{ProtocolVersion: ProtocolVersion, MagicCookieKey: "EVENKEEL_PLUGIN", MagicCookieValue: "provider"}
 }
 
-// Find lists env-provider-* binaries beside the running binary, then in $EVENKEEL_PLUGIN_PATH (a list of folders); the first of a name wins.
-func Find() ([]Found, error) { return nil, errors.New("not written yet") }
+// pluginKey names our one service among those of a go-plugin connection.
+const pluginKey = "provider"
 
-// Launched is a running plugin process whose provider is not yet opened. Plugin.Open opens through it.
-type Launched struct {
-	providers.Plugin
-}
-
-// Launch starts the binary of the named provider. hold, where not nil, is an open file the process inherits, so that a lock on it lives as
-// long as the plugin does. An unknown name is NotFound and lists the known ones.
-func Launch(ctx context.Context, name string, hold *os.File, log hclog.Logger) (*Launched, error) {
-	return nil, errors.New("not written yet")
-}
-
-// Close ends the process: stdin is closed, running Puts are cancelled and awaited (60 s), then it is killed.
-func (l *Launched) Close() error { return nil }
-
-var _ = json.RawMessage(nil)
+// envLogLevel tells the plugin process how much the host would show.
+const envLogLevel = "EVENKEEL_PLUGIN_LOG"

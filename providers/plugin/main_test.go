@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package plugin_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/evenkeel/evenkeel/providers/plugin"
+)
+
+// TestMain makes this binary a plugin where it is called as one, through a link.
+func TestMain(m *testing.M) {
+	if name, ok := strings.CutPrefix(filepath.Base(os.Args[0]), "env-provider-"); ok {
+		behave(name)
+		return
+	}
+	os.Exit(m.Run())
+}
+
+func behave(name string) {
+	switch name {
+	case "crash":
+		os.Stderr.WriteString("no libfoo.so.3\n")
+		os.Exit(3)
+	case "hang":
+		select {}
+	case "older":
+		os.Stdout.WriteString("1|99|unix|/tmp/none|grpc|\n")
+		select {}
+	case "other":
+		p := echo()
+		p.Name = "somebody"
+		plugin.Serve(p)
+	default:
+		plugin.Serve(echo())
+	}
+}
