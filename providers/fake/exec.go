@@ -31,7 +31,7 @@ func (m *machine) exec(ctx context.Context, s *sshtest.Session) int {
 		words = append(words, s.Command)
 	}
 	cmd := exec.Command("nsenter", words...)
-	cmd.Env = append(roleEnv(), "HOME="+home(s.User), "USER="+s.User, "LOGNAME="+s.User, "SHELL=/bin/bash")
+	cmd.Env = append(machineEnv(), "HOME="+home(s.User), "USER="+s.User, "LOGNAME="+s.User, "SHELL=/bin/bash")
 	cmd.Env = append(cmd.Env, slices.DeleteFunc(slices.Clone(s.Env), func(v string) bool { return !strings.HasPrefix(v, "LANG=") && !strings.HasPrefix(v, "LC_") })...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	start := startPiped

@@ -43,8 +43,8 @@ func Run(t *testing.T, h Harness) {
 		return
 	}
 	before := h.Leaks()
+	t.Cleanup(func() { checkLeaks(t, h, before) }) // runs after the place is closed
 	s := open(t, h)
-	t.Cleanup(func() { checkLeaks(t, h, before) })
 	for _, c := range []struct {
 		name string
 		run  func(*testing.T, *suite)

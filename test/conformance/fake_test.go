@@ -3,17 +3,24 @@
 package conformance_test
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
+
 	"github.com/evenkeel/evenkeel/images"
+	"github.com/evenkeel/evenkeel/providers"
 	"github.com/evenkeel/evenkeel/providers/fake"
+	"github.com/evenkeel/evenkeel/providers/plugin"
 	"github.com/evenkeel/evenkeel/test/conformance"
 )
 
@@ -74,4 +81,70 @@ func processes(t *testing.T, world string) (list []string) {
 	return list
 }
 
-func TestFakeDirectly(t *testing.T) { conformance.Run(t, harness(t)) }
+func TestFakeDirectly(t *testing.T) {
+	t.Parallel()
+	conformance.Run(t, harness(t))
+}
+
+func TestFakeThroughMemory(t *testing.T) {
+	t.Parallel()
+	h := harness(t)
+	h.Plugin = plugin.InMemory(h.Plugin)
+	conformance.Run(t, h)
+}
+
+func TestFakeAsAProcess(t *testing.T) {
+	t.Parallel()
+	binaries := t.TempDir()
+	if !conformance.Child() {
+		build(t, binaries)
+	}
+	h := harness(t)
+	h.Plugin.Open = launch
+	leaks := h.Leaks
+	h.Leaks = func() []string { return append(leaks(), processes(t, binaries)...) }
+	conformance.Run(t, h)
+}
+
+// pathVariable is where plugin.Launch looks; a child process inherits it.
+const pathVariable = "EVENKEEL_PLUGIN_PATH"
+
+func build(t *testing.T, dir string) {
+	cmd := exec.Command("go", "build", "-o", filepath.Join(dir, "env-provider-fake"), "../../cmd/env-provider-fake")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	before, was := os.LookupEnv(pathVariable)
+	if err := os.Setenv(pathVariable, dir); err != nil { // t.Setenv forbids parallel tests; no other test here reads it
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = os.Setenv(pathVariable, before)
+		if !was {
+			_ = os.Unsetenv(pathVariable)
+		}
+	})
+}
+
+// launch opens the fake in a plugin process of its own, which ends with the provider.
+func launch(ctx context.Context, config json.RawMessage, log hclog.Logger) (providers.Provider, error) {
+	launched, err := plugin.Launch(ctx, "fake", nil, log)
+	if err != nil {
+		return nil, err
+	}
+	p, err := launched.Open(ctx, config, log)
+	if err != nil {
+		return nil, errors.Join(err, launched.Close())
+	}
+	return process{p, launched}, nil
+}
+
+type process struct {
+	providers.Provider
+	launched *plugin.Launched
+}
+
+func (p process) Unwrap() providers.Provider { return p.Provider }
+
+func (p process) Close() error { return errors.Join(p.Provider.Close(), p.launched.Close()) }

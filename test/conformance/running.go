@@ -225,10 +225,14 @@ func defaultDeny(t *testing.T, p *pair) {
 		t.Errorf("got rules\n%s\nwant a chain on input that drops", rules)
 	}
 	serve(t, p.dbShell, "db-1", openPort, closedPort)
+	var work sync.WaitGroup
+	defer work.Wait()
 	for _, port := range []int{openPort, closedPort} {
-		if got, err := fetchFrom(t, p.webShell, p.db.Address, port); err == nil {
-			t.Errorf("web-1 gets %q from port %d of db-1, which nothing allows", got, port)
-		}
+		work.Go(func() {
+			if got, err := fetchFrom(t, p.webShell, p.db.Address, port); err == nil {
+				t.Errorf("web-1 gets %q from port %d of db-1, which nothing allows", got, port)
+			}
+		})
 	}
 }
 
@@ -274,7 +278,7 @@ func allow(t *testing.T, shell *ssh.Client, rules ...string) {
 // fetchFrom connects from a machine and reads a line.
 func fetchFrom(t *testing.T, shell *ssh.Client, host string, port int) (string, error) {
 	t.Helper()
-	return try(t, shell, fmt.Sprintf("timeout 4 bash -c 'read -r line </dev/tcp/%s/%d && echo \"$line\"'", host, port))
+	return try(t, shell, fmt.Sprintf("timeout 3 bash -c 'read -r line </dev/tcp/%s/%d && echo \"$line\"'", host, port))
 }
 
 func fetch(t *testing.T, port int) (string, error) {
