@@ -144,6 +144,7 @@ func (s *Store) baseStage(ctx context.Context, r *Recipe, p progress.Func) (stri
 	}
 	defer l.unlock()
 	if _, err := os.Stat(final); err == nil {
+		used(final)
 		return final, nil
 	}
 	work, done, err := s.tempDir("base")
@@ -203,14 +204,19 @@ func loginAccount() string {
 	return fmt.Sprintf("--create-home --user-group --uid %d --home-dir %s --shell %s --password %s %s", u.ID, u.Home, u.Shell, u.Password, u.Name)
 }
 
+// divertedInitrd is where update-initramfs waits meanwhile; scripts/base.sh brings it back.
+const divertedInitrd = "/usr/sbin/update-initramfs.evenkeel"
+
 // mmdebstrapArgs installs exactly the packages of repo; names are all given, so that nothing is left to apt's choice.
 func mmdebstrapArgs(codename, repo string, packages []LockedPackage) []string {
 	var names []string
 	for _, p := range packages {
 		names = append(names, p.Name)
 	}
-	// The initrd would be made once for the kernel and once more for initramfs-tools; base.sh makes it once, at the end.
-	noInitrd := `mkdir -p "$1/usr/local/sbin" && printf '#!/bin/sh\nexit 0\n' > "$1/usr/local/sbin/update-initramfs" && chmod 0755 "$1/usr/local/sbin/update-initramfs"`
+	// The initrd would be made for the kernel and again for initramfs-tools, each time from their own configuration: base.sh makes it
+	// once, at the end.
+	noInitrd := `chroot "$1" dpkg-divert --quiet --local --rename --divert ` + divertedInitrd + ` --add /usr/sbin/update-initramfs &&
+		printf '#!/bin/sh\nexit 0\n' > "$1/usr/sbin/update-initramfs" && chmod 0755 "$1/usr/sbin/update-initramfs"`
 	return []string{
 		"--verbose", "--mode=root", "--format=tar", "--variant=essential", "--include=" + strings.Join(names, ","),
 		"--dpkgopt=force-unsafe-io", "--essential-hook=" + noInitrd, `--customize-hook=sh "$EVENKEEL_WORK/base.sh" "$1"`,
@@ -219,9 +225,7 @@ func mmdebstrapArgs(codename, repo string, packages []LockedPackage) []string {
 }
 
 func buildEnv(l *Lock) []string {
-	env := toolEnv("DEBIAN_FRONTEND=noninteractive", "DEBCONF_NONINTERACTIVE_SEEN=true", fmt.Sprintf("SOURCE_DATE_EPOCH=%d", l.Time.Unix()))
-	env[0] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-	return env
+	return toolEnv("DEBIAN_FRONTEND=noninteractive", "DEBCONF_NONINTERACTIVE_SEEN=true", fmt.Sprintf("SOURCE_DATE_EPOCH=%d", l.Time.Unix()))
 }
 
 // sameSet compares what dpkg says is installed with the lock.

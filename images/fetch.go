@@ -118,7 +118,11 @@ func hasContent(name, sum string) bool {
 	if _, err := io.Copy(h, f); err != nil {
 		return false
 	}
-	return hex.EncodeToString(h.Sum(nil)) == sum
+	if hex.EncodeToString(h.Sum(nil)) != sum {
+		return false
+	}
+	used(name)
+	return true
 }
 
 // get brings the blob from one place into the file part, going on where an earlier attempt stopped. After success part is complete,

@@ -24,5 +24,7 @@ while read -r unit; do
 done < mask
 
 # Kernel and initramfs-tools were installed with their initrd left out: it is made once, with the configuration above.
-rm "$root/usr/local/sbin/update-initramfs"
+rm "$root/usr/sbin/update-initramfs"
+chroot "$root" dpkg-divert --quiet --local --rename --remove /usr/sbin/update-initramfs
+echo "evenkeel: initrd"
 chroot "$root" update-initramfs -c -k all

@@ -11,7 +11,7 @@ umask 022
 mkdir root
 [ -z "$1" ] || mount -t tmpfs -o "size=$1,mode=0755" tmpfs root
 echo "evenkeel: unpack"
-tar -C root -xpf base.tar --numeric-owner --xattrs --xattrs-include='*'
+tar -C root -xpf base.tar --exclude='./dev/*' --numeric-owner --xattrs --xattrs-include='*'
 
 mount -t proc -o nosuid,nodev,noexec proc root/proc
 mount -t sysfs -o nosuid,nodev,noexec,ro sysfs root/sys
