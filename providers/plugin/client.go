@@ -83,6 +83,8 @@ func (r *remote) fail(ctx context.Context, err error, op, subject string) error 
 	switch s := status.Convert(err); {
 	case ctx.Err() != nil:
 		return ctx.Err()
+	case s.Code() == codes.DeadlineExceeded: // gRPC's clock was a moment ahead of ctx
+		return context.DeadlineExceeded
 	case s.Code() == codes.Unavailable, s.Code() == codes.Canceled:
 		e.Code, e.Err = providers.Unavailable, r.gone()
 	case s.Code() == codes.Unimplemented:

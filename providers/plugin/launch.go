@@ -58,6 +58,7 @@ func Launch(ctx context.Context, name string, hold *os.File, log hclog.Logger) (
 		AutoMTLS:         true,
 		StartTimeout:     startTime,
 		Stderr:           l.said,
+		SyncStderr:       l.said,
 		Logger:           relayLogger{hclog.NewNullLogger(), log.Named(name)},
 		GRPCDialOptions:  dialOptions(),
 		UnixSocketConfig: &goplugin.UnixSocketConfig{TempDir: socketFolder()},
@@ -106,7 +107,7 @@ func (l *Launched) explain(ctx context.Context, err error, path string) error {
 		e.Err = fmt.Errorf("%s is no program for this computer", path)
 	case l.process.cmd.Process == nil:
 		e.Code, e.Err = providers.Unavailable, fmt.Errorf("%s does not start: %w", path, err)
-	case l.process.ended(time.Second / 10):
+	case l.process.ended(time.Second) && !l.process.killed(): // go-plugin kills what it does not understand
 		e.Code, e.Err = providers.Unavailable, fmt.Errorf("%s ended before it said that it is a plugin of protocol %d: %w", path, ProtocolVersion, l.gone())
 	default:
 		e.Err = fmt.Errorf("%s is no plugin of protocol %d: %s%s", path, ProtocolVersion, strings.Join(strings.Fields(text(err.Error())), " "), l.said)
@@ -190,13 +191,18 @@ func (l *lastLines) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// String is "; it said:" and the lines, indented, or nothing.
+// String is "; it said:" and the lines, indented, or nothing. What it logged is in the log already.
 func (l *lastLines) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	said := strings.TrimSpace(text(string(l.kept)))
-	if said == "" {
+	var said strings.Builder
+	for line := range strings.Lines(text(string(l.kept))) {
+		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, `{"@level"`) {
+			said.WriteString("\n  " + line)
+		}
+	}
+	if said.Len() == 0 {
 		return ""
 	}
-	return "; it said:\n  " + strings.ReplaceAll(said, "\n", "\n  ")
+	return "; it said:" + said.String()
 }

@@ -104,6 +104,12 @@ func (p *process) ended(d time.Duration) bool {
 	}
 }
 
+// killed reports whether an ended process ended by SIGKILL.
+func (p *process) killed() bool {
+	status, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus)
+	return ok && status.Signaled() && status.Signal() == syscall.SIGKILL
+}
+
 // Kill kills it, at any time: before Start, it will not start.
 func (p *process) Kill(context.Context) error {
 	p.kill()
