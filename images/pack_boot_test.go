@@ -199,7 +199,9 @@ func startGuest(t *testing.T, disk string, size int64, args []string) bootedGues
 	m.ended = ended
 	go func() {
 		defer close(ended)
-		_ = cmd.Wait() // killed in the end, whatever it says
+		if err := cmd.Wait(); ctx.Err() == nil {
+			fmt.Fprintf(&out, "ended by itself: %v", err)
+		}
 	}()
 	t.Cleanup(func() {
 		cancel()

@@ -113,6 +113,12 @@ func Services() (enable, mask []string) {
 		"sshd-keygen.service", "ssh.socket",
 		// For LVM snapshots, which the image has none of.
 		"e2scrub_all.timer", "e2scrub_reap.service",
+		// File systems and modules that are there when asked for, but that every boot would wait for.
+		"modprobe@configfs.service", "modprobe@dm_mod.service", "modprobe@drm.service", "modprobe@fuse.service", "modprobe@loop.service",
+		"sys-fs-fuse-connections.mount", "sys-kernel-config.mount", "sys-kernel-debug.mount", "sys-kernel-tracing.mount",
+		"proc-sys-fs-binfmt_misc.automount", "systemd-binfmt.service",
+		// Network configuration from the kernel command line.
+		"systemd-network-generator.service",
 	}
 	return enable, mask
 }
