@@ -31,7 +31,7 @@ func TestWhatIsNoPluginIsRefusedQuicklyAndReadably(t *testing.T) {
 	}
 	write("plain", "hello", 0o600)
 	write("garbage", "\x00\x01\x02", 0o700)
-	write("chatty", "#!/bin/sh\necho hello; echo 'and a word' >&2; sleep 60 & exec sleep 60\n", 0o700)
+	write("chatty", "#!/bin/sh\necho hello; echo 'and a word' >&2; exec sleep 60\n", 0o700)
 	write("elsewhere", "#!/none/such\n", 0o700)
 	for _, c := range []struct {
 		name string
