@@ -132,7 +132,7 @@ func TestHandedOnLinesAreAsTheSystemsEnv(t *testing.T) {
 	if _, err := os.Stat(theirs); err != nil {
 		t.Skip("there is no " + theirs)
 	}
-	ourEnv := named(t, "env")
+	ourEnv := calledAs(t, "env")
 	script := filepath.Join(t.TempDir(), "script")
 	if err := os.WriteFile(script, []byte("#!"+ourEnv+" -S A=split sh -c 'echo $A $0'\n"), 0o755); err != nil {
 		t.Fatal(err)
@@ -200,7 +200,7 @@ func TestWordsThatTakeAComputerDownAreNeverHandedOn(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, word), []byte("#!/bin/sh\necho RAN\n"), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		got := call0(t, named(t, "env"), "env", dir, []string{"PATH=" + dir, "HOME=" + dir}, word)
+		got := call0(t, calledAs(t, "env"), "env", dir, []string{"PATH=" + dir, "HOME=" + dir}, word)
 		if got.status != 1 || got.stdout != "" || !strings.Contains(got.stderr, "evenkeel: ") {
 			t.Errorf("env %s: got %+v, want status 1 and a message", word, got)
 		}
@@ -209,7 +209,7 @@ func TestWordsThatTakeAComputerDownAreNeverHandedOn(t *testing.T) {
 
 func TestUnderItsOwnNameNothingIsHandedOn(t *testing.T) {
 	for _, args := range [][]string{{"true"}, {"A=1", "true"}, {"-i", "true"}, {"stauts"}} {
-		got := call0(t, named(t, "evenkeel"), "evenkeel", t.TempDir(), []string{"PATH=/usr/bin:/bin", "HOME=/"}, args...)
+		got := call0(t, calledAs(t, "evenkeel"), "evenkeel", t.TempDir(), []string{"PATH=/usr/bin:/bin", "HOME=/"}, args...)
 		if got.status != 1 || !strings.HasPrefix(got.stderr, "evenkeel: ") {
 			t.Errorf("evenkeel %q: got %+v, want status 1 and a message", args, got)
 		}

@@ -22,9 +22,9 @@ func (a *App) store() (*images.Store, error) {
 }
 
 // withImages gives the core of p its images: missing locks are written now, since a plan without them does not know its machines; images are built
-// when a machine needs one. A provider that boots no image needs neither.
+// when a machine needs one. A provider that boots no image gets none built.
 func (c *call) withImages(ctx context.Context, p *place, locked bool, d display) error {
-	if len(p.Plugin.Formats) == 0 {
+	if len(p.Plugin.Formats) == 0 && len(p.missingLocks()) == 0 {
 		return nil
 	}
 	store, err := c.store()

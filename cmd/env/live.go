@@ -123,7 +123,7 @@ func (l *live) lines(now time.Time, width int) []string {
 	const stages = 8 // the longest of the words, and a space
 	names := 0
 	for _, r := range l.rows {
-		names = max(names, utf8.RuneCountInString(r.subject))
+		names = max(names, utf8.RuneCountInString(oneLine(named(r.subject))))
 	}
 	var list []string
 	for _, r := range l.rows {
@@ -131,7 +131,7 @@ func (l *live) lines(now time.Time, width int) []string {
 		if r.ended {
 			span = r.total
 		}
-		text := fmt.Sprintf("%-*s  %-*s  %6s  %s", names, oneLine(r.subject), stages, oneLine(r.last.Stage), took(span), r.detail())
+		text := fmt.Sprintf("%-*s  %-*s  %6s  %s", names, oneLine(named(r.subject)), stages, oneLine(r.last.Stage), took(span), r.detail())
 		list = append(list, cut(strings.TrimRight(text, " "), width-1))
 	}
 	return list

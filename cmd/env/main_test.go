@@ -18,8 +18,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// named is the test binary under another name, in a folder of its own.
-func named(t *testing.T, name string) string {
+// calledAs is the test binary under another name, in a folder of its own.
+func calledAs(t *testing.T, name string) string {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {

@@ -120,7 +120,7 @@ func size(n int64) string {
 		f /= unit
 		i++
 	}
-	return fmt.Sprintf("%.1f %ciB", f, "KMGT"[i])
+	return fmt.Sprintf("%s %ciB", strings.TrimSuffix(fmt.Sprintf("%.1f", f), ".0"), "KMGT"[i])
 }
 
 // age is how long ago t was, in one unit.

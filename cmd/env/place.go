@@ -29,6 +29,7 @@ type place struct {
 type placeOptions struct {
 	change   bool // it changes the environment: two of us must not at once
 	locked   bool // a missing image lock is a problem
+	images   bool // it makes machines: missing locks are written, missing images built
 	identity bool // it logs in to machines
 	progress providers.Progress
 }
@@ -42,8 +43,8 @@ func (c *call) open(ctx context.Context, o placeOptions) (*place, error) {
 	return c.openPlan(ctx, def, plan, o)
 }
 
-func (c *call) openPlan(ctx context.Context, def *envs.Definition, plan *envs.Plan, o placeOptions) (p *place, err error) {
-	p = &place{def: def}
+func (c *call) openPlan(ctx context.Context, def *envs.Definition, plan *envs.Plan, o placeOptions) (_ *place, err error) {
+	p := &place{def: def}
 	defer func() {
 		if err != nil {
 			p.close()
@@ -71,9 +72,11 @@ func (c *call) openPlan(ctx context.Context, def *envs.Definition, plan *envs.Pl
 		Plan: plan, Plugin: p.launched.Plugin, Provider: provider, Owner: c.owner(), Progress: o.progress, Log: log,
 	}
 	if o.identity {
-		p.Identity, err = c.identity()
+		if p.Identity, err = c.identity(); err != nil {
+			return nil, err
+		}
 	}
-	return p, err
+	return p, nil
 }
 
 func (p *place) close() {

@@ -75,6 +75,16 @@ func (r *row) take(e progress.Event, now time.Time) (entered bool) {
 	return entered
 }
 
+// whole is how what concerns no machine in particular is called.
+const whole = "(all)"
+
+func named(subject string) string {
+	if subject == "" {
+		return whole
+	}
+	return subject
+}
+
 // detail is the measure and the detail of the last event.
 func (r *row) detail() string {
 	e := r.last
@@ -130,10 +140,7 @@ func (p *plain) event(e progress.Event) {
 	if d := r.detail(); d != "" {
 		text += ": " + d
 	}
-	if e.Subject != "" {
-		text = e.Subject + ": " + text
-	}
-	fmt.Fprintln(p.w, oneLine(text))
+	fmt.Fprintln(p.w, oneLine(named(e.Subject)+": "+text))
 }
 
 func (p *plain) note(text string) {

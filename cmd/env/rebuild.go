@@ -27,7 +27,7 @@ func runRebuild(ctx context.Context, c *call) error {
 	if c.cut {
 		return usagef("rebuild takes machine names, got -- besides")
 	}
-	return c.work(ctx, placeOptions{locked: c.flag.Bool("locked")}, func(ctx context.Context, p *place) (*providers.Result, error) {
+	return c.work(ctx, placeOptions{locked: c.flag.Bool("locked"), images: true}, func(ctx context.Context, p *place) (*providers.Result, error) {
 		return p.Rebuild(ctx, c.args, c.flag.Bool("allow-downtime"), c.flag.Bool("destroy-data"))
 	})
 }

@@ -32,7 +32,7 @@ func inShell(t *testing.T, shell, dir, script string) (string, int) {
 	cmd := exec.Command(args[0], args[1:]...)
 	home := t.TempDir()
 	cmd.Dir = dir
-	cmd.Env = []string{"HOME=" + home, "XDG_STATE_HOME=" + home, "LC_ALL=C.UTF-8", "TERM=dumb", "PATH=" + filepath.Dir(named(t, "evenkeel")) + ":/usr/bin:/bin"}
+	cmd.Env = []string{"HOME=" + home, "XDG_STATE_HOME=" + home, "LC_ALL=C.UTF-8", "TERM=dumb", "PATH=" + filepath.Dir(calledAs(t, "evenkeel")) + ":/usr/bin:/bin"}
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	err := cmd.Run()

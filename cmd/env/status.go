@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -106,7 +107,7 @@ func (c *call) printStatus(p *place, list []providers.Status, check bool) error 
 	}
 	t := newTable("MACHINE", "STATE", "ADDRESS", "AGE", "PUBLISHED", "REMARK")
 	for _, s := range list {
-		t.add(s.Name, stateText(s, check), s.Address, age(s.Created), published(s.Machine), remark(s))
+		t.add(s.Name, stateText(s, check), s.Address, age(s.Created), strings.Join(urls(s.Machine), ", "), remark(s))
 	}
 	if err := t.print(c.Stdout); err != nil {
 		return err

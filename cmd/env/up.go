@@ -4,7 +4,7 @@ package main
 
 import (
 	"context"
-	"slices"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -63,7 +63,7 @@ func runUp(ctx context.Context, c *call) error {
 		return usagef("up takes machine names, got -- besides")
 	}
 	o := providers.UpOptions{Only: c.args, Replace: c.flag.Bool("replace"), DestroyData: c.flag.Bool("destroy-data")}
-	return c.work(ctx, placeOptions{locked: c.flag.Bool("locked")}, func(ctx context.Context, p *place) (*providers.Result, error) {
+	return c.work(ctx, placeOptions{locked: c.flag.Bool("locked"), images: true}, func(ctx context.Context, p *place) (*providers.Result, error) {
 		return p.Up(ctx, o)
 	})
 }
@@ -88,8 +88,10 @@ func (c *call) work(ctx context.Context, o placeOptions, f func(context.Context,
 	}
 	defer p.close()
 	p.Deadline = within
-	if err := c.withImages(ctx, p, o.locked, d); err != nil {
-		return err
+	if o.images {
+		if err := c.withImages(ctx, p, o.locked, d); err != nil {
+			return err
+		}
 	}
 	res, err := f(ctx, p)
 	d.stop()
@@ -137,7 +139,7 @@ func (c *call) printUp(p *place, res *providers.Result, span time.Duration) erro
 	if err := c.printf("%s: %s ready after %s\n", res.Env, machinesOf(len(res.Changes)-extras(res)), took(span)); err != nil || c.quiet() || len(res.Machines) == 0 {
 		return err
 	}
-	return c.printf("try: evenkeel ssh %s, evenkeel status, evenkeel down\n", res.Machines[0].Name)
+	return c.printf("try: evenkeel ssh %s, evenkeel status, evenkeel down\n", p.Plan.Machines[0].Name)
 }
 
 func extras(res *providers.Result) int {
@@ -153,19 +155,7 @@ func extras(res *providers.Result) int {
 func (c *call) printMachines(machines []providers.Machine) error {
 	t := newTable("MACHINE", "STATE", "ADDRESS", "PUBLISHED")
 	for _, m := range machines {
-		t.add(m.Name, string(m.State), m.Address, published(m))
+		t.add(m.Name, string(m.State), m.Address, strings.Join(urls(m), ", "))
 	}
 	return t.print(c.Stdout)
-}
-
-// published is where a machine's ports are reached, with the port of its own that each stands for.
-func published(m providers.Machine) string {
-	var list []string
-	for _, p := range m.Ports {
-		if p.HostPort != 0 {
-			list = append(list, urls(providers.Machine{Ports: []providers.Port{p}})[0])
-		}
-	}
-	slices.Sort(list)
-	return listed(list)
 }
