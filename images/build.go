@@ -92,7 +92,7 @@ func (s *Store) buildTree(ctx context.Context, r *Recipe, work, tree string, p p
 	for _, pkg := range r.Lock.Packages {
 		m.Packages = append(m.Packages, ManifestPackage{pkg.Name, pkg.Version, pkg.Arch})
 	}
-	digest, err := s.runRecipe(ctx, r, work, tree, memoryTree(room), m, newSteps(r.Name, 2*len(more), p))
+	digest, err := s.runRecipe(ctx, r, work, tree, s.memoryTree(room), m, newSteps(r.Name, 2*len(more), p))
 	if err != nil {
 		return "", err
 	}
@@ -188,7 +188,7 @@ func (s *Store) buildBase(ctx context.Context, r *Recipe, work string, p progres
 	}
 	steps := newSteps(r.Name, 2*len(packages), p)
 	box := sandbox{dir: work, env: append(buildEnv(r.Lock), "TMPDIR="+work+"/tmp", "EVENKEEL_WORK="+work), stdout: out, line: steps.line}
-	args := append([]string{"-c", mountTemp, "sh", memoryTree(room), "mmdebstrap"}, mmdebstrapArgs(codename, repo, packages)...)
+	args := append([]string{"-c", mountTemp, "sh", s.memoryTree(room), "mmdebstrap"}, mmdebstrapArgs(codename, repo, packages)...)
 	if err := box.run(ctx, "sh", args...); err != nil {
 		return err
 	}

@@ -62,7 +62,7 @@ const lockHead = `# Made by "env image lock". Commit it; do not edit it. "env im
 func (l *Lock) Bytes() []byte {
 	var b bytes.Buffer
 	b.WriteString(lockHead)
-	fmt.Fprintf(&b, "evenkeel-lock: %d\nfrom: %s\narch: %s\nwants: %s\ntime: %s\n", lockFormat, l.From, l.Arch, l.Wants, l.Time.UTC().Format(time.RFC3339))
+	fmt.Fprintf(&b, "evenkeel-lock: %d\nfrom: %s\narch: %s\nwants: %q\ntime: %s\n", lockFormat, l.From, l.Arch, l.Wants, l.Time.UTC().Format(time.RFC3339))
 	b.WriteString("archives: # name url suite date snapshot\n")
 	for _, a := range l.Archives {
 		fmt.Fprintf(&b, "  - %s %s %s %s %s\n", a.Name, a.URL, a.Suite, a.Date.UTC().Format(time.RFC3339), orDash(a.Snapshot))
@@ -118,7 +118,7 @@ func ParseLock(file string, data []byte) (*Lock, problem.List) {
 	archives := map[string]bool{}
 	for _, n := range top.Need("archives").List() {
 		a := lockedArchive(n)
-		if archives[a.Name] {
+		if a.Name != "" && archives[a.Name] {
 			n.Errorf("the archive %q stands here twice", a.Name)
 		}
 		archives[a.Name] = true
@@ -127,7 +127,7 @@ func ParseLock(file string, data []byte) (*Lock, problem.List) {
 	seen := map[string]bool{}
 	for _, n := range top.Need("packages").List() {
 		p := lockedPackage(n, archives)
-		if seen[p.Name] {
+		if p.Name != "" && seen[p.Name] {
 			n.Errorf("the package %q stands here twice", p.Name)
 		}
 		seen[p.Name] = true
@@ -183,7 +183,7 @@ func lockedPackage(n *strictyaml.Node, archives map[string]bool) LockedPackage {
 	switch {
 	case f[0] != "base" && f[0] != "recipe":
 		n.Errorf("%q is no layer; allowed are base and recipe", f[0])
-	case !archives[p.Archive]:
+	case !archives[p.Archive] && !archives[""]: // one without a name is told already
 		n.Errorf("%q is none of the archives above", p.Archive)
 	case !packageName.MatchString(p.Name) || !version.MatchString(p.Version) || !lockWord.MatchString(p.Arch):
 		n.Errorf("%q %q %q are no name, version and architecture of a package", p.Name, p.Version, p.Arch)

@@ -113,7 +113,7 @@ func (l loader) sources(n *strictyaml.Node) []source {
 		if flat := strings.HasSuffix(s.Suite, "/"); !flat && len(s.Components) == 0 && f != nil {
 			s.Components = []string{"main"}
 		}
-		key := f.Need("key")
+		key := f.Get("key")
 		if key == nil && f != nil {
 			f.Node().Errorf("a source needs the key its archive is signed with").Hint = "put the vendor's key beside the recipe: key: keys/vendor.asc"
 		}
@@ -127,8 +127,9 @@ func (l loader) fetch(n *strictyaml.Node) []fetched {
 	var out []fetched
 	for _, item := range n.List() {
 		f := item.Map("url", "sha256", "to", "mode")
-		e := fetched{URL: l.url(f.Need("url")), SHA256: f.Need("sha256").Line(), To: l.target(f.Need("to")), Mode: l.mode(f.Get("mode"), 0o644)}
-		if e.SHA256 != "" && !hexDigest.MatchString(e.SHA256) {
+		sum, _ := f.Need("sha256").Raw() // YAML may take one of digits only for a number
+		e := fetched{URL: l.url(f.Need("url")), SHA256: sum, To: l.target(f.Need("to")), Mode: l.mode(f.Get("mode"), 0o644)}
+		if f.Get("sha256") != nil && !hexDigest.MatchString(e.SHA256) {
 			f.Get("sha256").Errorf("%q is no SHA-256; wanted are 64 lower-case hexadecimal digits", e.SHA256)
 		}
 		out = append(out, e)

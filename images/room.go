@@ -26,8 +26,8 @@ func treeRoom(controls [][]byte, packages []LockedPackage) int64 {
 
 // memoryTree is the size of a memory file system to build in, as mount(8) takes it; "" where memory is scarce and the disk is used. In
 // memory a build is several times quicker, since dpkg makes each file safe by itself, and a killed build leaves nothing.
-func memoryTree(room int64) string {
-	if availableMemory() < 2*room {
+func (s *Store) memoryTree(room int64) string {
+	if s.noMemory || availableMemory() < 2*room {
 		return ""
 	}
 	return strconv.FormatInt(room, 10)

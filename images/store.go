@@ -31,6 +31,8 @@ type Store struct {
 	mirror  string // replaces the release's first archive address when packages are looked for
 	team    string // another store: a folder or an address
 	fetcher fetcher
+
+	noMemory bool // for tests: as if memory were scarce
 }
 
 // OpenStore opens or makes a store and removes what dead processes left in it. $EVENKEEL_MIRROR names an archive mirror nearer than the
