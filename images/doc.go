@@ -7,22 +7,38 @@
 //
 // # What every image holds
 //
-// Whatever the recipe says, the builder adds what the rest of the project relies on:
+// Whatever the recipe says, the builder adds what the rest of the project relies on; package guest has it, file by file:
 //
-//   - systemd, systemd-networkd (DHCP on every interface that nothing else configures), openssh-server, sudo, nftables, cloud-init,
+//   - systemd, systemd-networkd (DHCP on every real interface that nothing else configures), openssh-server, sudo, nftables, cloud-init,
 //     growpart, a kernel with drivers for virtio, Xen, ENA, NVMe and common servers.
-//   - the user "evenkeel" (home /home/evenkeel, shell /bin/bash, password locked) with password-less sudo: the login of the core.
+//   - the user "evenkeel" (uid 900, home /home/evenkeel, shell /bin/bash, no password matches) with password-less sudo: the login of the
+//     core.
 //   - sshd: host key and certificate at /etc/ssh/ssh_host_ed25519_key[-cert.pub] only; AuthorizedKeysFile
-//     "/etc/evenkeel/authorized_keys/%u .ssh/authorized_keys"; no passwords, no root login; no host key in the image.
-//   - nftables default-deny from boot: established, loopback, ICMP, DHCP and SSH come in, and what /etc/evenkeel/nft/*.nft adds
-//     (files that extend chain "input" of table "inet evenkeel").
-//   - evenkeel-seed.service, before the network and sshd: finds a virtio disk with serial "evenkeel-seed", unpacks the tar on
-//     it over / once (marker /var/lib/evenkeel/seeded), sets the kernel's host name. No such disk: exits at once.
-//   - evenkeel-grow.service: grows the third partition and the ext4 file system to the disk, every boot, not in sshd's way.
-//   - evenkeel-firstboot.service: runs the recipe's firstboot steps once, in order (marker /var/lib/evenkeel/firstboot.done).
+//     "/etc/evenkeel/authorized_keys/%u .ssh/authorized_keys"; no passwords, no root login; no host key in the image. The unit is
+//     ssh.service; nothing makes a host key that is missing, and without one sshd does not start.
+//   - nftables.service, before the network: default-deny from boot. Established, loopback, ICMP, DHCP and SSH come in, and what
+//     /etc/evenkeel/nft/*.nft adds (files of "add rule inet evenkeel input ..."). "nft -f /etc/nftables.conf" replaces table
+//     "inet evenkeel", and no other, in one transaction. Where the added files do not load, the default stands alone and the unit fails.
+//   - evenkeel-seed.service, before the network and sshd: finds a virtio-blk disk with serial "evenkeel-seed", unpacks the tar on
+//     it over / once (marker /var/lib/evenkeel/seeded), sets the kernel's host name. No such disk, or a container: not run. The tar's
+//     /etc/machine-id is passed over: the id is in use by then, and a virtual machine takes it from its firmware's UUID.
+//   - evenkeel-grow.service: grows the third partition and the ext4 file system to the disk, every boot, after sshd started; not in
+//     containers.
+//   - evenkeel-firstboot.service: runs the recipe's firstboot steps once each, in order (marker /var/lib/evenkeel/firstboot.done), after
+//     the root has grown. A step that fails stops the rest; the next start goes on from it.
+//   - /etc/resolv.conf is the link to systemd-resolved's stub. Where the seed or a container's engine put a plain file in its place,
+//     that file is all there is, and resolved does not run.
+//   - /etc/fstab is empty: KernelArgs name the root file system, mounted writable from the start.
 //   - /usr/share/evenkeel/manifest.json: recipe, release, image key, every package and every file of the tree.
-//   - no machine-id, random seed, host keys or other identity; unattended-upgrades off.
+//   - no machine-id (an empty /etc/machine-id), random seed, host keys or other identity; unattended-upgrades off.
 //
-// cloud-init runs only where no seed disk is there ("cloud-init=disabled" on the kernel command line, or the marker file
-// /etc/cloud/cloud-init.disabled laid by the seed, switch it off).
+// cloud-init runs only where no seed was laid and no seed disk is there. Our /etc/systemd/system-generators/cloud-init-generator stands
+// before cloud-init's own generator of that name and decides, so the kernel command line is one for all and a seeded boot starts no
+// process of it. Data sources: NoCloud, ConfigDrive, OpenStack, Ec2.
+//
+// # What the disk is
+//
+// A GPT: BIOS boot partition, EFI system partition (40 MiB, FAT32, \EFI\BOOT\BOOTX64.EFI), and last the ext4 root labelled
+// "evenkeel-root". It boots by itself under BIOS and UEFI (without Secure Boot) from any bus, or directly with Kernel, Initrd and
+// KernelArgs; both ways take the kernel that the tree's /vmlinuz leads to. A machine's disk may be larger: the root grows into it.
 package images
