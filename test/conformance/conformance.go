@@ -54,7 +54,6 @@ func Run(t *testing.T, h Harness) {
 		{"put_image_twice_is_one_image", putImageTwice},
 		{"nothing_there_is_an_empty_list", nothingThere},
 		{"check_refuses_what_put_would_refuse", checkRefuses},
-		{"errors_keep_their_code", errorsKeepTheirCode},
 		{"two_puts_at_once_make_one", twoPuts},
 		{"cancelled_put_leaves_nothing_when_it_returns", cancelledPut},
 		{"killed_client_leaves_nothing_unsettled", killedClient},

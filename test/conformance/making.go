@@ -12,47 +12,6 @@ import (
 	"github.com/evenkeel/evenkeel/providers"
 )
 
-func errorsKeepTheirCode(t *testing.T, s *suite) {
-	env := s.env(t, "codes")
-	spec, _ := s.spec(t, env, "web-1")
-	m := s.put(t, spec)
-
-	other := spec
-	other.Memory *= 2
-	_, err := s.p.PutMachine(t.Context(), other, s.ref, nil)
-	wantCode(t, err, providers.Conflict)
-
-	foreign := spec
-	foreign.Labels = maps.Clone(spec.Labels)
-	foreign.Labels[providers.LabelProject] = "decade"
-	_, err = s.p.PutMachine(t.Context(), foreign, s.ref, nil)
-	wantCode(t, err, providers.Conflict)
-
-	if got := s.only(t, s.p, env); got.ID != m.ID || got.State != providers.Running {
-		t.Errorf("after two conflicts got %+v, want %+v untouched", got, m)
-	}
-	if err := s.p.DeleteMachine(t.Context(), m.ID); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.p.DeleteMachine(t.Context(), m.ID); err != nil {
-		t.Errorf("deleting an absent machine: %v, want success", err)
-	}
-	if starter, ok := providers.As[providers.Starter](s.p); ok {
-		_, err := starter.StartMachine(t.Context(), m.ID)
-		wantCode(t, err, providers.NotFound)
-		wantCode(t, starter.StopMachine(t.Context(), m.ID), providers.NotFound)
-	}
-	if consoler, ok := providers.As[providers.Consoler](s.p); ok {
-		_, err := consoler.Console(t.Context(), m.ID, 100)
-		wantCode(t, err, providers.NotFound)
-	}
-	_, err = s.p.PutMachine(t.Context(), spec, "no-such-image", nil)
-	wantCode(t, err, providers.NotFound, providers.Invalid)
-	if got := s.list(t, s.p, env); len(got) != 0 {
-		t.Errorf("a machine without an image was left: %+v", got)
-	}
-}
-
 func twoPuts(t *testing.T, s *suite) {
 	env := s.env(t, "race")
 	const runs = 3

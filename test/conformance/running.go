@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"path/filepath"
 	"slices"
@@ -66,6 +67,8 @@ func twoMachines(t *testing.T, s *suite) {
 		run  func(*testing.T, *pair)
 	}{
 		{"put_machine_twice_is_one_machine", putTwice},
+		{"other_spec_is_a_conflict", otherSpec},
+		{"machine_of_another_project_is_a_conflict", otherProject},
 		{"labels_come_back_word_for_word", labelsComeBack},
 		{"list_finds_machines_of_another_process", listElsewhere},
 		{"environments_tell_what_they_hold", envsTell},
@@ -80,6 +83,7 @@ func twoMachines(t *testing.T, s *suite) {
 		{"image_in_use_is_kept", imageInUse},
 		{"stop_and_start_keep_the_machine", stopStart},
 		{"other_envs_are_untouched", othersUntouched},
+		{"errors_keep_their_code", errorsKeepTheirCode},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.run(t, p) })
 	}
@@ -96,6 +100,47 @@ func putTwice(t *testing.T, p *pair) {
 	if n := len(p.list(t, p.p, p.env)); n != 2 {
 		t.Errorf("got %d machines, want 2", n)
 	}
+}
+
+func otherSpec(t *testing.T, p *pair) {
+	for what, change := range map[string]func(*providers.Spec){
+		"memory":    func(s *providers.Spec) { s.Memory *= 2 },
+		"CPUs":      func(s *providers.Spec) { s.CPUs++ },
+		"disk":      func(s *providers.Spec) { s.Disk += 1 << 30 },
+		"image key": func(s *providers.Spec) { s.ImageKey = strings.Repeat("0", 64) },
+	} {
+		other := p.dbSpec
+		change(&other)
+		other.Labels = maps.Clone(p.dbSpec.Labels)
+		other.Labels[providers.LabelSpec] = other.Digest()
+		_, err := p.p.PutMachine(t.Context(), other, p.ref, nil)
+		if err == nil {
+			t.Errorf("%s: PutMachine accepts another specification", what)
+			continue
+		}
+		wantCode(t, err, providers.Conflict)
+	}
+	p.wantUntouched(t, p.db)
+}
+
+func otherProject(t *testing.T, p *pair) {
+	foreign := p.dbSpec
+	foreign.Labels = maps.Clone(p.dbSpec.Labels)
+	foreign.Labels[providers.LabelProject] = "decade"
+	_, err := p.p.PutMachine(t.Context(), foreign, p.ref, nil)
+	wantCode(t, err, providers.Conflict)
+	p.wantUntouched(t, p.db)
+}
+
+// wantUntouched wants m in the list as it was.
+func (p *pair) wantUntouched(t *testing.T, m providers.Machine) {
+	t.Helper()
+	for _, got := range p.list(t, p.p, p.env) {
+		if got.Name == m.Name && got.ID == m.ID && got.State == m.State && maps.Equal(got.Labels, m.Labels) {
+			return
+		}
+	}
+	t.Errorf("machine %s is not as it was", m.Name)
 }
 
 func labelsComeBack(t *testing.T, p *pair) {
@@ -470,4 +515,25 @@ func othersUntouched(t *testing.T, p *pair) {
 	if got := p.only(t, p.p, env); got.State != providers.Running {
 		t.Errorf("deleting one environment changed another: %+v", got)
 	}
+}
+
+// errorsKeepTheirCode asks for machines that the last case deleted.
+func errorsKeepTheirCode(t *testing.T, p *pair) {
+	if err := p.p.DeleteMachine(t.Context(), p.web.ID); err != nil {
+		t.Errorf("deleting an absent machine: %v, want success", err)
+	}
+	if starter, ok := providers.As[providers.Starter](p.p); ok {
+		_, err := starter.StartMachine(t.Context(), p.web.ID)
+		wantCode(t, err, providers.NotFound)
+		wantCode(t, starter.StopMachine(t.Context(), p.web.ID), providers.NotFound)
+	}
+	if consoler, ok := providers.As[providers.Consoler](p.p); ok {
+		_, err := consoler.Console(t.Context(), p.web.ID, 100)
+		wantCode(t, err, providers.NotFound)
+	}
+	env := p.suite.env(t, "codes")
+	spec, _ := p.spec(t, env, "web-1")
+	_, err := p.p.PutMachine(t.Context(), spec, "no-such-image", nil)
+	wantCode(t, err, providers.NotFound, providers.Invalid)
+	p.wantGone(t, env)
 }
