@@ -28,7 +28,7 @@
 //     the root has grown. A step that fails stops the rest; the next start goes on from it.
 //   - /etc/resolv.conf is the link to systemd-resolved's stub. Where the seed or a container's engine put a plain file in its place,
 //     that file is all there is, and resolved does not run.
-//   - /etc/fstab is empty: KernelArgs name the root file system, mounted writable from the start.
+//   - no /etc/fstab: KernelArgs name the root file system, mounted writable from the start; its journal makes it whole after a crash.
 //   - /usr/share/evenkeel/manifest.json: recipe, release, image key, every package and every file of the tree.
 //   - no machine-id (an empty /etc/machine-id), random seed, host keys or other identity; unattended-upgrades off.
 //
