@@ -4,8 +4,10 @@ package images
 
 import (
 	"archive/tar"
+	"bytes"
 	"io"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -20,6 +22,8 @@ func scrub(name string, h *tar.Header, body io.Reader) (keep bool, content io.Re
 	case name == "etc/machine-id" && h.Typeflag == tar.TypeReg:
 		h.Size, h.Mode = int64(len(machineIDText)), 0o644
 		return true, strings.NewReader(machineIDText)
+	case name == "var/cache/debconf/config.dat" && h.Typeflag == tar.TypeReg:
+		return true, withoutTempNames(h, body)
 	case dropped(name, h):
 		return false, nil
 	case emptied(name, h):
@@ -29,7 +33,26 @@ func scrub(name string, h *tar.Header, body io.Reader) (keep bool, content io.Re
 	return true, body
 }
 
-// kept only as empty folders: their contents are made at boot, or belong to the build
+// tempName is the name of a temporary file that ucf asked debconf about.
+var tempName = regexp.MustCompile(`(?m)^( [A-Z]+ = /tmp/).*$`)
+
+// withoutTempNames gives debconf's answers without names that are random.
+func withoutTempNames(h *tar.Header, body io.Reader) io.Reader {
+	data, err := io.ReadAll(io.LimitReader(body, h.Size))
+	if err != nil {
+		return io.MultiReader(bytes.NewReader(data), failing{err})
+	}
+	data = tempName.ReplaceAll(data, []byte("${1}gone"))
+	h.Size = int64(len(data))
+	return bytes.NewReader(data)
+}
+
+// failing is a reader that ends with an error.
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.err }
+
+// hollow are kept only as empty folders: their contents are made at boot, or belong to the build.
 var hollow = []string{"dev", "proc", "run", "sys", "tmp", "var/tmp", "var/cache/apt", "var/lib/apt/lists", "var/log/apt", "var/log/journal"}
 
 func dropped(name string, h *tar.Header) bool {

@@ -155,6 +155,18 @@ func TestTheDigestIsBlindToTimesAndOrderAndSeesAllElse(t *testing.T) {
 	}
 }
 
+func TestRandomNamesInDebconfsAnswersAreTakenOut(t *testing.T) {
+	const name = "./var/cache/debconf/config.dat"
+	one, files, _ := finish(t, treeOf(t, regular(name, "Variables:\n BASENAME = x\n NEW = /tmp/a.1\nName: y\n", 0o644, lockTime)))
+	two, _, _ := finish(t, treeOf(t, regular(name, "Variables:\n BASENAME = x\n NEW = /tmp/b.22\nName: y\n", 0o644, lockTime)))
+	if one != two {
+		t.Errorf("got two digests")
+	}
+	if got, want := files[name], "Variables:\n BASENAME = x\n NEW = /tmp/gone\nName: y\n"; got != want {
+		t.Errorf("got %q; want %q", got, want)
+	}
+}
+
 func TestCapabilitiesAndLinksSurvive(t *testing.T) {
 	ping := regular("./usr/bin/ping", "elf", 0o755, lockTime)
 	ping.PAXRecords = map[string]string{"SCHILY.xattr.security.capability": "\x01\x00\x00\x02\x00\x20"}
