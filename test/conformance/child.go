@@ -65,8 +65,14 @@ func (s *suite) startChild(t *testing.T, o childOrder) (end func()) {
 	for i := range parts {
 		parts[i] = "^" + parts[i] + "$"
 	}
+	// A killed test removes nothing, so its temporary files get a place that is removed for it; a short name, since sockets' are bounded.
+	temp, err := os.MkdirTemp("", "child")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(temp) }) // best effort: what the dead process's helpers still hold goes with them
 	cmd := exec.Command(os.Args[0], "-test.run="+strings.Join(parts, "/"), "-test.timeout=5m")
-	cmd.Env = append(os.Environ(), childVariable+"="+string(order))
+	cmd.Env = append(os.Environ(), childVariable+"="+string(order), "TMPDIR="+temp)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
