@@ -184,6 +184,9 @@ func tryLock(f *os.File) (bool, error) {
 	return err == nil, err
 }
 
+// stopGrace is how long a machine may take to end when it is asked to.
+const stopGrace = 30 * time.Second
+
 // spawnLimit bounds how long a process of ours may take from its start to its first word; beyond it the computer is broken.
 const spawnLimit = 60 * time.Second
 
