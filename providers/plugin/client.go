@@ -54,7 +54,10 @@ func connect(ctx context.Context, conn grpc.ClientConnInterface, name string, go
 }
 
 func dialOptions() []grpc.DialOption {
-	return []grpc.DialOption{grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage), grpc.MaxCallSendMsgSize(maxMessage))}
+	return []grpc.DialOption{
+		grpc.WithIdleTimeout(0), // an idle connection would be closed after 30 minutes, and there is nowhere to connect again
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage), grpc.MaxCallSendMsgSize(maxMessage)),
+	}
 }
 
 func (r *remote) subject() string { return "provider " + r.name }

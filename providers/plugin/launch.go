@@ -50,12 +50,24 @@ func Launch(ctx context.Context, name string, hold *os.File, log hclog.Logger) (
 	if log == nil {
 		log = hclog.NewNullLogger()
 	}
-	l := &Launched{process: newProcess(path, hold), said: &lastLines{}}
+	ours, theirs, err := newCredentials()
+	if err != nil {
+		return nil, err
+	}
+	secure, err := ours.config()
+	if err != nil {
+		return nil, err
+	}
+	first, err := theirs.line()
+	if err != nil {
+		return nil, err
+	}
+	l := &Launched{process: newProcess(path, first, hold), said: &lastLines{}}
 	l.wire = goplugin.NewClient(&goplugin.ClientConfig{
 		HandshakeConfig:  handshake(),
 		Plugins:          goplugin.PluginSet{pluginKey: &wire{}},
 		AllowedProtocols: []goplugin.Protocol{goplugin.ProtocolGRPC},
-		AutoMTLS:         true,
+		TLSConfig:        secure,
 		StartTimeout:     startTime,
 		Stderr:           l.said,
 		SyncStderr:       l.said,
@@ -87,8 +99,14 @@ func (l *Launched) start(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	l.Plugin, err = connect(ctx, raw.(*grpc.ClientConn), name, l.gone)
-	return err
+	if l.Plugin, err = connect(ctx, raw.(*grpc.ClientConn), name, l.gone); err != nil {
+		return err
+	}
+	// There is but this connection. Its socket goes at once, so that even where both sides are killed nothing of it stays.
+	if err := os.RemoveAll(l.folder); err != nil {
+		return fmt.Errorf("cannot remove the plugin's socket: %w", err)
+	}
+	return nil
 }
 
 // explain says why the program at path did not become a plugin of ours.
@@ -148,7 +166,7 @@ func (l *Launched) kill() {
 	}
 	l.wire.Kill()
 	if l.folder != "" {
-		_ = os.RemoveAll(l.folder) // go-plugin leaves it where the process did not start
+		_ = os.RemoveAll(l.folder) // where it did not come to a connection
 	}
 }
 

@@ -21,10 +21,11 @@ const holdFD = 3
 // drainTime is how long after its end a process's last words are waited for: whatever it started may keep the pipes open for good.
 const drainTime = 200 * time.Millisecond
 
-// process runs a plugin binary for go-plugin, whose own runner gives the plugin our stdin. Here stdin is a pipe that nobody writes to: it ends when
-// we do, and with it the plugin.
+// process runs a plugin binary for go-plugin, whose own runner gives the plugin our stdin. Here stdin is a pipe: the plugin's
+// credentials come first on it, then nothing more, and its end is ours, and with it the plugin's.
 type process struct {
 	cmd    *exec.Cmd
+	first  []byte // on stdin; at most a pipe's buffer
 	stdin  io.Closer
 	stdout *os.File
 	stderr *os.File
@@ -35,14 +36,14 @@ type process struct {
 
 var _ runner.Runner = (*process)(nil)
 
-func newProcess(path string, hold *os.File) *process {
+func newProcess(path string, first []byte, hold *os.File) *process {
 	ctx, kill := context.WithCancel(context.Background())
 	cmd := exec.CommandContext(ctx, path)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is the client's, who cancels in order
 	if hold != nil {
 		cmd.ExtraFiles = []*os.File{hold}
 	}
-	return &process{cmd: cmd, kill: kill, exited: make(chan struct{})}
+	return &process{cmd: cmd, first: first, kill: kill, exited: make(chan struct{})}
 }
 
 // Start starts the process and waits for it in the background.
@@ -69,6 +70,9 @@ func (p *process) Start(context.Context) (err error) {
 	}
 	p.stdin, p.stdout, p.stderr = inW, outR, errR
 	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = inR, outW, errW
+	if _, err := inW.Write(p.first); err != nil { // before there is a reader: it waits in the pipe
+		return err
+	}
 	if err := p.cmd.Start(); err != nil {
 		return err
 	}

@@ -28,8 +28,11 @@ import (
 func Serve(p providers.Plugin) {
 	h := handshake()
 	if os.Getenv(h.MagicCookieKey) != h.MagicCookieValue {
-		fmt.Fprintf(os.Stderr, "%s is a plugin of evenkeel, which starts it itself: there is nothing to do here by hand.\n", filepath.Base(os.Args[0]))
-		os.Exit(1)
+		notByHand(fmt.Errorf("no %s in the environment", h.MagicCookieKey))
+	}
+	ours, err := readCredentials(os.Stdin, credentialsTime)
+	if err != nil {
+		notByHand(err)
 	}
 	syscall.CloseOnExec(holdFD) // a lock we hold is ours, not that of the programs we start
 	log := hclog.New(&hclog.LoggerOptions{Level: hclog.LevelFromString(os.Getenv(envLogLevel)), Output: os.Stderr, JSONFormat: true})
@@ -38,7 +41,7 @@ func Serve(p providers.Plugin) {
 		ctx, cancel := context.WithTimeout(context.Background(), undoTime)
 		defer cancel()
 		s.end(ctx)
-		exit()
+		exit(0)
 	})
 	go func() {
 		waitForEnd()
@@ -47,10 +50,17 @@ func Serve(p providers.Plugin) {
 	goplugin.Serve(&goplugin.ServeConfig{
 		HandshakeConfig: h,
 		Plugins:         goplugin.PluginSet{pluginKey: &wire{server: s}},
+		TLSProvider:     ours.config,
 		GRPCServer:      func(o []grpc.ServerOption) *grpc.Server { return grpc.NewServer(append(o, s.options()...)...) },
 		Logger:          hclog.New(&hclog.LoggerOptions{Level: hclog.Error, Output: os.Stderr, JSONFormat: true}),
 	})
 	end()
+}
+
+// notByHand ends a process that evenkeel did not start.
+func notByHand(missing error) {
+	fmt.Fprintf(os.Stderr, "%s is a plugin of evenkeel, which starts it itself: there is nothing to do here by hand (%v).\n", filepath.Base(os.Args[0]), missing)
+	exit(1)
 }
 
 // waitForEnd returns when the client is gone or somebody wants the process to end.
@@ -70,11 +80,11 @@ func waitForEnd() {
 }
 
 // exit leaves nothing behind, not even where the client can no longer clean up: the folder of the socket is otherwise its to remove.
-func exit() {
+func exit(status int) {
 	if dir := os.Getenv(goplugin.EnvUnixSocketDir); strings.HasPrefix(filepath.Base(dir), "plugin-dir") {
 		_ = os.RemoveAll(dir) // it is gone already where the client still lives
 	}
-	os.Exit(0)
+	os.Exit(status)
 }
 
 // wire is our service for go-plugin; the client's has no server.
