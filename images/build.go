@@ -22,7 +22,8 @@ import (
 	"github.com/evenkeel/evenkeel/internal/progress"
 )
 
-// builderVersion is part of every image key: it is raised when the same recipe and lock come to another tree.
+// builderVersion is part of every image key: it is raised when the same recipe and lock come to another tree. The scripts and what every
+// image holds are part of it by themselves.
 const builderVersion = 1
 
 var (
@@ -41,7 +42,8 @@ func (r *Recipe) Key() string {
 	if err != nil {
 		panic(err) // plain data always encodes
 	}
-	return digestOfAll("image", strconv.Itoa(builderVersion), string(spec), r.Lock.digest(), guest.Digest(r.Lock.From), r.Name)
+	return digestOfAll("image", strconv.Itoa(builderVersion), string(spec), r.Lock.digest(), guest.Digest(r.Lock.From), r.Name,
+		string(baseScript), string(recipeScript))
 }
 
 // baseKey names the base stage: release, packages, time, guest files and the scripts that make it.

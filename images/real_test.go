@@ -3,9 +3,21 @@
 package images_test
 
 import (
+	"archive/tar"
 	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
 	"os"
+	"os/exec"
+	"os/user"
 	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -77,26 +89,251 @@ func locked(ctx context.Context, t *testing.T, s *images.Store, r *images.Recipe
 	return r
 }
 
-func TestRealBuildOfARecipe(t *testing.T) {
-	s := realStore(t)
-	dir := writeProject(t, map[string]string{"images/web.yaml": "from: debian:12\npackages: [nginx]\nservices: {nginx: enabled}\n"})
-	r := locked(t.Context(), t, s, load(t, dir, "images/web.yaml"))
-	img, err := s.Build(t.Context(), r, []images.Format{images.Tar, images.QCOW2, images.Kernel, images.Initrd}, stages(t))
+func built(t *testing.T, s *images.Store, r *images.Recipe, formats ...images.Format) images.Image {
+	t.Helper()
+	start := time.Now()
+	img, err := s.Build(t.Context(), r, formats, stages(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%+v", img)
+	t.Logf("%s of %s: digest %.16s after %.1fs", r.Name, r.Release(), img.Digest, time.Since(start).Seconds())
+	return img
 }
 
-// TestRealExample builds what `make demo` runs.
-func TestRealExample(t *testing.T) {
+// treeText is a file of an image's root tree.
+func treeText(t *testing.T, img images.Image, name string) string {
+	t.Helper()
+	f, err := os.Open(img.Artefacts[images.Tar].Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for in := tar.NewReader(f); ; {
+		h, err := in.Next()
+		if err != nil {
+			t.Fatalf("the tree has no %s: %v", name, err)
+		}
+		if h.Name == "."+name {
+			data, err := io.ReadAll(in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return string(data)
+		}
+	}
+}
+
+func TestRealBuildDoesWhatTheRecipeSays(t *testing.T) {
 	s := realStore(t)
+	for _, release := range []string{"debian:12", "debian:13"} {
+		t.Run(release, func(t *testing.T) {
+			dir := writeProject(t, map[string]string{
+				"images/all.yaml": "from: " + release + `
+packages: [nginx-light]
+files:
+  /etc/early: {content: early, early: true}
+  /srv/site/index.html: {content: "<h1>hello</h1>", mode: "0640", owner: www-data, group: deploy}
+services: {nginx: disabled, apt-daily.timer: masked}
+users: {deploy: {shell: /bin/bash, groups: [www-data]}}
+sysctl: {vm.swappiness: 10}
+provision: [{shell: step.sh}]
+firstboot: [{shell: first.sh}]
+`,
+				"images/step.sh":  "set -e\ncat /etc/early > /srv/step\nls /sys/class/net >> /srv/step\nid -un >> /srv/step\n",
+				"images/first.sh": "echo first\n",
+			})
+			img := built(t, s, locked(t.Context(), t, s, load(t, dir, "images/all.yaml")), images.Tar)
+			// The network inside has a loopback device and no other.
+			if got, want := treeText(t, img, "/srv/step"), "earlylo\nroot\n"; got != want {
+				t.Errorf("the step saw %q; want %q", got, want)
+			}
+			if got := treeText(t, img, "/usr/lib/evenkeel/firstboot.d/01-first.sh"); got != "#!/bin/sh\necho first\n" {
+				t.Errorf("got first boot's step %q", got)
+			}
+			if got := treeText(t, img, "/etc/sysctl.d/60-recipe.conf"); got != "vm.swappiness = 10\n" {
+				t.Errorf("got sysctl %q", got)
+			}
+			var m images.Manifest
+			if err := json.Unmarshal([]byte(treeText(t, img, "/usr/share/evenkeel/manifest.json")), &m); err != nil {
+				t.Fatal(err)
+			}
+			entries := map[string]images.Entry{}
+			for _, e := range m.Files {
+				entries[e.Path] = e
+			}
+			site, link := entries["/srv/site/index.html"], entries["/etc/systemd/system/apt-daily.timer"]
+			if site.Mode != "0640" || site.UID != 33 || site.GID < 1000 {
+				t.Errorf("got %+v; want mode 0640, owner www-data, group deploy", site)
+			}
+			if link.Link != "/dev/null" {
+				t.Errorf("got %+v; want a masked timer", link)
+			}
+			for _, gone := range []string{
+				"/etc/systemd/system/multi-user.target.wants/nginx.service", "/usr/sbin/policy-rc.d", "/usr/sbin/start-stop-daemon.evenkeel",
+				"/usr/sbin/update-initramfs.evenkeel", "/etc/hostname", "/run/evenkeel", "/etc/ssh/ssh_host_ed25519_key",
+			} {
+				if _, there := entries[gone]; there {
+					t.Errorf("the tree has %s", gone)
+				}
+			}
+		})
+	}
+}
+
+// Two stores, one in memory and one on the disk, full and over a shared base: one digest. The example's database is PostgreSQL.
+func TestRealBuildsOfOneLockAgree(t *testing.T) {
+	s := realStore(t)
+	other, err := images.OpenStore(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	images.BuildOnDisk(other)
 	for _, name := range []string{"web", "db"} {
 		r := locked(t.Context(), t, s, load(t, "../envs/examples/shop", "images/"+name+".yaml"))
-		img, err := s.Build(t.Context(), r, []images.Format{images.Tar}, stages(t))
-		if err != nil {
+		one, two := built(t, s, r, images.Tar), built(t, other, r, images.Tar)
+		if one.Digest != two.Digest || one.Artefacts[images.Tar].SHA256 != two.Artefacts[images.Tar].SHA256 {
+			t.Errorf("%s: got the digests %s and %s", name, one.Digest, two.Digest)
+		}
+	}
+}
+
+// $EVENKEEL_TEST_USER is a plain user with subordinate ids. Tests that run as root build as that user too.
+func TestRealBuildAsAPlainUserAgrees(t *testing.T) {
+	s := realStore(t)
+	who, err := user.Lookup(os.Getenv("EVENKEEL_TEST_USER"))
+	if err != nil || os.Geteuid() != 0 {
+		t.Skip("run as root with EVENKEEL_TEST_USER=NAME, a user with lines in /etc/subuid and /etc/subgid")
+	}
+	r := locked(t.Context(), t, s, load(t, "../envs/examples/shop", "images/db.yaml"))
+	want := built(t, s, r, images.Tar).Digest
+	dir, err := os.MkdirTemp("/var/tmp", "evenkeel-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	uid, _ := strconv.Atoi(who.Uid)
+	gid, _ := strconv.Atoi(who.Gid)
+	if err := os.Chown(dir, uid, gid); err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	cmd := child(t, "TestRealChildBuildsTheExample", filepath.Join(dir, "store"))
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "digest "+want[:16]) {
+		t.Errorf("as %s: %v; want the digest %s\n%s", who.Username, err, want, out)
+	}
+}
+
+// child runs one test of this binary in another process, from a copy that any user may execute.
+func child(t *testing.T, test, store string) *exec.Cmd {
+	t.Helper()
+	self, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, err := os.MkdirTemp("/var/tmp", "evenkeel-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if err := errors.Join(os.Chmod(dir, 0o755), os.WriteFile(filepath.Join(dir, "child"), self, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(filepath.Join(dir, "child"), "-test.run", "^"+test+"$", "-test.v")
+	cmd.Env = append(os.Environ(), "EVENKEEL_TEST_STORE="+store, "EVENKEEL_TEST_CHILD=1")
+	return cmd
+}
+
+// TestRealChildBuildsTheExample is run by other tests, in a process of its own.
+func TestRealChildBuildsTheExample(t *testing.T) {
+	if os.Getenv("EVENKEEL_TEST_CHILD") == "" {
+		t.Skip("run by other tests")
+	}
+	built(t, realStore(t), load(t, "../envs/examples/shop", "images/db.yaml"), images.Tar)
+}
+
+// Killed without warning, a build leaves no process and no mount, and nothing that the next one cannot settle.
+func TestRealBuildSurvivesKill(t *testing.T) {
+	realStore(t)
+	dir := t.TempDir()
+	for i := range 5 {
+		cmd := child(t, "TestRealChildBuildsTheExample", dir)
+		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		t.Logf("%+v", img)
+		time.Sleep(time.Duration(2+i*4+rand.IntN(4)) * time.Second)
+		if err := cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		_ = cmd.Wait() // it was killed
+		deadline := time.Now().Add(5 * time.Second)
+		for len(usersOf(t, dir)) > 0 && time.Now().Before(deadline) {
+			time.Sleep(50 * time.Millisecond)
+		}
+		if left := usersOf(t, dir); len(left) > 0 {
+			t.Fatalf("after kill %d processes are left: %q", i+1, left)
+		}
+		mounts, err := os.ReadFile("/proc/self/mounts")
+		if err != nil || strings.Contains(string(mounts), dir) {
+			t.Fatalf("after kill %d a mount is left (%v)", i+1, err)
+		}
+	}
+	s, err := images.OpenStore(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if left, err := os.ReadDir(filepath.Join(dir, "tmp")); err != nil || len(left) > 0 {
+		t.Errorf("left in tmp: %v (%v)", left, err)
+	}
+	built(t, s, load(t, "../envs/examples/shop", "images/db.yaml"), images.Tar)
+}
+
+// usersOf are the command lines of processes that name dir.
+func usersOf(t *testing.T, dir string) []string {
+	t.Helper()
+	files, err := filepath.Glob("/proc/[0-9]*/environ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for _, f := range files {
+		env, _ := os.ReadFile(f) // gone meanwhile, or a zombie
+		line, _ := os.ReadFile(filepath.Join(filepath.Dir(f), "cmdline"))
+		cwd, _ := os.Readlink(filepath.Join(filepath.Dir(f), "cwd"))
+		if filepath.Dir(f) != fmt.Sprintf("/proc/%d", os.Getpid()) && strings.Contains(string(env)+string(line)+cwd, dir) {
+			out = append(out, strings.ReplaceAll(string(line), "\x00", " "))
+		}
+	}
+	return out
+}
+
+// Two builds at once make one image; the second waits and says so.
+func TestRealTwoBuildsAtOnceMakeOne(t *testing.T) {
+	s := realStore(t)
+	dir := writeProject(t, map[string]string{"images/two.yaml": "from: debian:12\nfiles: {/etc/two: {content: \"" + fmt.Sprint(rand.Uint64()) + "\"}}\n"})
+	r := locked(t.Context(), t, s, load(t, dir, "images/two.yaml"))
+	var mu sync.Mutex
+	packs, waits := 0, 0
+	count := func(e progress.Event) {
+		mu.Lock()
+		defer mu.Unlock()
+		switch {
+		case e.Stage == "collect":
+			packs++
+		case e.Stage == "wait":
+			waits++
+		}
+	}
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() {
+			if _, err := s.Build(t.Context(), r, []images.Format{images.Tar}, count); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if packs != 1 || waits != 1 {
+		t.Errorf("got %d builds and %d waits; want 1 and 1", packs, waits)
 	}
 }
