@@ -20,10 +20,10 @@ func (p *provider) DeleteMachine(ctx context.Context, id string) error {
 // remove takes a machine away, its domain last, since that is what the rest is found by. With an environment's last machine its network goes.
 func (p *provider) remove(ctx context.Context, uuid string) error {
 	dom, d, err := p.byID(uuid)
-	if code, _ := classify(err); err != nil && code == providers.NotFound {
-		return nil
-	}
 	if err != nil {
+		if code, _ := classify(err); code == providers.NotFound {
+			return nil
+		}
 		return err
 	}
 	defer func() { _ = dom.Free() }() // only a reference count

@@ -197,7 +197,7 @@ func (p *provider) DeleteImage(ctx context.Context, ref providers.ImageRef) erro
 func (p *provider) deleteImage(ctx context.Context, ref providers.ImageRef) error {
 	i, ok := parseRef(ref)
 	if !ok {
-		return fail(providers.Invalid, "it is no reference of this provider's")
+		return nil // whatever it names, it is not here
 	}
 	pool, err := p.existingPool()
 	if err != nil || pool == nil {

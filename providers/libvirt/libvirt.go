@@ -51,8 +51,7 @@ var (
 	_ providers.Doctor      = (*provider)(nil)
 )
 
-// open connects to the daemon. A daemon that does not answer is no reason to fail for Diagnose, which explains it; so only the
-// configuration is judged here where that is all the caller can mean.
+// open connects to the daemon. Where that fails, the error's hint says what a Diagnose would.
 func open(ctx context.Context, raw json.RawMessage, log hclog.Logger) (providers.Provider, error) {
 	c, err := parseConfig(raw)
 	if err != nil {

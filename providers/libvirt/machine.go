@@ -106,6 +106,13 @@ func (p *provider) make(ctx context.Context, spec providers.Spec, ref providers.
 		return providers.Machine{}, err
 	}
 	p.sayAccelerator(g.kvm, progress)
+	step := func(detail string) error {
+		progress.Emit(providers.Event{Subject: spec.Name, Stage: "create", Detail: detail})
+		return ctx.Err()
+	}
+	if err := step("define"); err != nil {
+		return providers.Machine{}, err
+	}
 	dom, err := p.claim(ctx, &g)
 	if err != nil {
 		return providers.Machine{}, err
@@ -121,10 +128,19 @@ func (p *provider) make(ctx context.Context, spec providers.Spec, ref providers.
 			err = errors.Join(err, fmt.Errorf("undo: %w", e))
 		}
 	}()
+	if err := step("disk"); err != nil {
+		return providers.Machine{}, err
+	}
 	if err := p.fill(ctx, g); err != nil {
 		return providers.Machine{}, err
 	}
+	if err := step("start"); err != nil {
+		return providers.Machine{}, err
+	}
 	if err := p.boot(ctx, dom, &g.record, g.wire, spec.Labels); err != nil {
+		return providers.Machine{}, err
+	}
+	if err := ctx.Err(); err != nil {
 		return providers.Machine{}, err
 	}
 	g.record.Phase = made

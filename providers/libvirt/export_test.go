@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package libvirt
+
+import (
+	"github.com/evenkeel/evenkeel/providers"
+)
+
+type (
+	Config   = config
+	Record   = record
+	Port     = port
+	HostPort = hostPort
+	Claim    = claim
+)
+
+const (
+	Making   = making
+	Made     = made
+	Removing = removing
+)
+
+var (
+	ParseConfig      = parseConfig
+	DefaultURI       = defaultURI
+	ParseName        = parseName
+	ParseRef         = parseRef
+	ParseImageVolume = parseImageVolume
+	VolumeName       = volumeName
+	VolumeOwner      = volumeOwner
+	BridgeName       = bridgeName
+	MAC              = mac
+	UUIDOf           = uuidOf
+	NewUUID          = newUUID
+	AddressOf        = addressOf
+	Slots            = slots
+	NewRecord        = newRecord
+	ParseDescription = parseDescription
+	Amend            = amend
+	ChoosePorts      = choosePorts
+	Listening        = listening
+	LostPort         = lostPort
+	Forwards         = forwards
+	Virtualizes      = virtualizes
+	Self             = self
+	Alive            = alive
+	Wrap             = wrap
+	ConnectError     = connectError
+)
+
+func (r record) Metadata() (string, error) { return r.metadata() }
+func (r record) Element() (string, error)  { return r.element() }
+func (r record) Partial() bool             { return r.partial() }
+
+// Define renders a machine's definition in a pool in dir; of network and sockets one is "".
+func Define(uuid string, spec providers.Spec, ref providers.ImageRef, r Record, dir string, kvm bool, network, sockets string) (string, error) {
+	i, _ := parseRef(ref)
+	return guest{
+		uuid: uuid, spec: spec, record: r, image: i, pool: &pool{dir: dir}, kvm: kvm, wire: wire{network, sockets},
+	}.define()
+}
+
+// Switch renders the definition of an environment's switch.
+func Switch(env, sockets string) (string, error) {
+	return switchXML(networkRecord{Env: env, Project: "7f3a9c", Owner: "jo@host", Made: "2026-01-02T03:04:05Z", Sockets: sockets})
+}
+
+// ChooseSlot chooses among n where the given ones are taken.
+func ChooseSlot(taken []int, n, try int) (int, error) {
+	var others []domain
+	for _, s := range taken {
+		others = append(others, domain{uuid: "other", record: record{Slot: s}})
+	}
+	return chooseSlot(others, "mine", n, try)
+}
+
+func (i image) Ref() providers.ImageRef   { return i.ref() }
+func (i image) Volume(kind string) string { return i.volume(kind) }
+
+func NewHostPort(proto string, port int) HostPort { return hostPort{proto, port} }
