@@ -10,10 +10,13 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net/http"
 	"os"
 	"os/exec"
 	"os/user"
+	"path"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -305,6 +308,59 @@ func usersOf(t *testing.T, dir string) []string {
 		}
 	}
 	return out
+}
+
+func TestRealLockRefuses(t *testing.T) {
+	s := realStore(t)
+	// An archive that anyone could have made: a Release file, and no signature.
+	unsigned, _ := place(t, func(w http.ResponseWriter, r *http.Request) {
+		if path.Base(r.URL.Path) != "Release" {
+			http.NotFound(w, r)
+			return
+		}
+		fmt.Fprint(w, "Suite: bookworm\nCodename: bookworm\nComponents: main\nArchitectures: amd64\nDate: Sat, 01 Nov 2025 00:00:00 UTC\nSHA256:\n")
+	})
+	key, err := os.ReadFile("/usr/share/keyrings/debian-archive-keyring.gpg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cases := map[string][2]string{
+		"an unsigned archive":  {"mirror: " + unsigned + "\n", "is not signed"},
+		"an unsigned source":   {"sources: [{url: " + unsigned + ", suite: x, key: key.gpg}]\n", "is not signed"},
+		"an unknown package":   {"packages: [no-such-package]\n", "no-such-package"},
+		"a version nobody has": {"packages: [nginx=0.1]\n", "no archive has nginx=0.1; they have 1."},
+		"packages that fight":  {"packages: [systemd-sysv, sysvinit-core]\n", "choose the packages of the recipe"},
+	}
+	for what, c := range cases {
+		t.Run(what, func(t *testing.T) {
+			dir := writeProject(t, map[string]string{"images/web.yaml": "from: debian:12\n" + c[0], "images/key.gpg": string(key)})
+			_, err := s.WriteLock(t.Context(), load(t, dir, "images/web.yaml"), false, nil)
+			if err == nil || !strings.Contains(err.Error(), c[1]) {
+				t.Errorf("got %v; want an error with %q", err, c[1])
+			}
+			if _, err := os.Stat(filepath.Join(dir, "images/web.lock")); err == nil {
+				t.Error("a lock was written")
+			}
+		})
+	}
+}
+
+func TestRealLockTakesTheWantedVersion(t *testing.T) {
+	s := realStore(t)
+	dir := writeProject(t, map[string]string{"images/web.yaml": "from: debian:12\npackages: [nginx]\n"})
+	r := locked(t.Context(), t, s, load(t, dir, "images/web.yaml"))
+	for _, p := range r.Lock.Packages {
+		if p.Name != "nginx" {
+			continue
+		}
+		dir := writeProject(t, map[string]string{"images/web.yaml": "from: debian:12\npackages: [\"nginx=" + p.Version + "\"]\n"})
+		again := locked(t.Context(), t, s, load(t, dir, "images/web.yaml"))
+		if !slices.Equal(again.Lock.Packages, r.Lock.Packages) {
+			t.Error("got other packages for the version that was chosen anyway")
+		}
+		return
+	}
+	t.Error("the lock lacks nginx")
 }
 
 // Two builds at once make one image; the second waits and says so.

@@ -12,16 +12,10 @@ import (
 	"strings"
 )
 
-// machineIDText makes systemd see a first boot, give the machine an id and keep it (machine-id(5)).
-const machineIDText = "uninitialized\n"
-
 // scrub decides what becomes of one entry: left out, kept, or kept with another content. It takes away what would differ between two
 // builds or be equal on all machines where it must differ.
 func scrub(name string, h *tar.Header, body io.Reader) (keep bool, content io.Reader) {
 	switch {
-	case name == "etc/machine-id" && h.Typeflag == tar.TypeReg:
-		h.Size, h.Mode = int64(len(machineIDText)), 0o644
-		return true, strings.NewReader(machineIDText)
 	case name == "var/cache/debconf/config.dat" && h.Typeflag == tar.TypeReg:
 		return true, withoutTempNames(h, body)
 	case dropped(name, h):
@@ -84,7 +78,8 @@ func dropped(name string, h *tar.Header) bool {
 	return false
 }
 
-// emptied: logs keep their place and owner, programs may rely on it.
+// emptied keeps logs' place and owner, which programs may rely on, and the machine id's file: where it is empty systemd makes an id and
+// keeps it; where it is missing or says "uninitialized", systemd would also enable units by its presets (machine-id(5)).
 func emptied(name string, h *tar.Header) bool {
-	return h.Typeflag == tar.TypeReg && strings.HasPrefix(name, "var/log/") && name != "var/log/README"
+	return name == "etc/machine-id" || h.Typeflag == tar.TypeReg && strings.HasPrefix(name, "var/log/") && name != "var/log/README"
 }
