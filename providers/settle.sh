@@ -4,9 +4,22 @@ set -eu
 umask 077
 PATH=/usr/sbin:/usr/bin:/sbin:/bin
 export PATH
+
+# One at a time: two runs that lay different things would leave some of each. What a killed one left goes.
+exec 9>/run/evenkeel-settle
+flock -n 9 || {
+	echo "waiting for another run that settles this machine"
+	flock 9
+}
+rm -rf /run/evenkeel-settle.*
 d=$(mktemp -d /run/evenkeel-settle.XXXXXX)
 trap 'rm -rf "$d"' EXIT
 tar -x --no-same-owner -C "$d" -f -
+# The last of the archive. Where the sender died, tar takes one that ends between two files for whole, and keys would be missing.
+[ -e "$d/settings.env" ] || {
+	echo "what is to be laid did not arrive in full"
+	exit 1
+}
 rm -f /etc/evenkeel/settled
 
 # lay MODE SOURCE TARGET: replaces the target in one step where it differs.
@@ -43,6 +56,7 @@ nft -f /etc/nftables.conf
 
 # The steps of first boot may still run; they join here. A failed one fails Settle, with its own words.
 for unit in evenkeel-grow.service evenkeel-firstboot.service; do
+	echo "waiting for $unit"
 	if ! systemctl start "$unit"; then
 		echo "$unit failed:"
 		journalctl -q -b -o cat -n 15 -u "$unit" || :
