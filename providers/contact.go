@@ -90,14 +90,24 @@ func (c *Core) target(m Machine, user string) (ssh.Target, error) {
 		t.DialContext = func(ctx context.Context) (net.Conn, error) { return d.DialSSH(ctx, m.ID) }
 	}
 	switch {
-	case m.State != Running:
+	case m.State == Stopped || m.State == Suspended:
 		return t, &Error{Code: Unavailable, Op: "reach", Subject: "machine " + m.Name, Err: fmt.Errorf("it is %s", m.State), Hint: "evenkeel start " + m.Name}
+	case m.State == Unknown:
+		return t, &Error{Code: Unavailable, Op: "reach", Subject: "machine " + m.Name, Err: errors.New("its place does not say whether it runs"), Hint: "evenkeel status"}
+	case m.State != Running:
+		return t, &Error{Code: Unavailable, Op: "reach", Subject: "machine " + m.Name, Err: fmt.Errorf("it is %s", m.State), Hint: "evenkeel up"}
 	case m.SSH == "" && t.DialContext == nil:
 		return t, &Error{Code: Unavailable, Op: "reach", Subject: "machine " + m.Name, Err: errors.New("its place names no SSH address")}
 	case t.HostCA == "":
 		return t, &Error{Code: Denied, Op: "reach", Subject: "machine " + m.Name, Err: errors.New("it carries no host CA, so nothing says whom to trust"), Hint: "evenkeel rebuild " + m.Name}
 	}
 	return t, nil
+}
+
+// abandoned: if m has no final certificate, no run is about to give it one. Runs of one owner do not overlap (see Core), and an hour after its creation
+// nobody can.
+func (c *Core) abandoned(m Machine) bool {
+	return m.Labels[LabelOwner] == c.owner() || older(m.Created, time.Now())
 }
 
 // contact dials until the machine answers with its final certificate, finishing it where ca is its CA and it still has the bootstrap one.
@@ -108,7 +118,7 @@ func (c *Core) contact(ctx context.Context, m Machine, ca *ssh.HostCA) (*ssh.Cli
 		return nil, err
 	}
 	t.Bootstrap = ca != nil && ca.PublicKey() == t.HostCA
-	foreign := !t.Bootstrap && m.Labels[LabelOwner] != c.Owner // another run's machine: it may be finishing it right now
+	foreign := !t.Bootstrap && !c.abandoned(m) // another run may be finishing it right now
 	wait := 100 * time.Millisecond
 	for {
 		client, err := ssh.Dial(ctx, t)
@@ -140,14 +150,14 @@ func (c *Core) contact(ctx context.Context, m Machine, ca *ssh.HostCA) (*ssh.Cli
 // finish replaces the bootstrap host key by one made on the machine and signed for good.
 func (c *Core) finish(ctx context.Context, m Machine, client *ssh.Client, ca *ssh.HostCA) error {
 	c.Progress.Emit(Event{Subject: m.Name, Stage: "contact"})
-	ctx, cancel := context.WithCancel(ctx)
+	run, cancel := context.WithCancel(ctx)
 	defer cancel()
 	certIn, certOut := io.Pipe()
 	keyIn, keyOut := io.Pipe()
 	var said tailBuffer
 	done := make(chan error, 1)
 	go func() {
-		err := client.Run(ctx, ssh.Command{Line: asRoot(finalScript), Stdin: certIn, Stdout: keyOut, Stderr: &said})
+		err := client.Run(run, ssh.Command{Line: asRoot(finalScript), Stdin: certIn, Stdout: keyOut, Stderr: &said})
 		_ = keyOut.CloseWithError(io.EOF)
 		_ = certIn.CloseWithError(io.ErrClosedPipe)
 		done <- err
@@ -170,8 +180,11 @@ func (c *Core) finish(ctx context.Context, m Machine, client *ssh.Client, ca *ss
 	}
 	_, _ = io.Copy(io.Discard, keyIn)
 	runErr := <-done
-	if runErr != nil && !errors.Is(runErr, context.Canceled) {
+	switch {
+	case ctx.Err() != nil:
+		return withOutput(context.Cause(ctx), &said)
+	case runErr != nil && !errors.Is(runErr, context.Canceled):
 		return withOutput(runErr, &said)
 	}
-	return errors.Join(signErr, runErr)
+	return signErr // runErr only says that we ended the script for it
 }

@@ -17,8 +17,9 @@ import (
 	"github.com/evenkeel/evenkeel/providers/ssh"
 )
 
-// Core is one environment with all that the verbs need: a plan, and the place it is realized in. Its methods may not run at once for one
-// environment from one process; other processes are told apart by labels.
+// Core is one environment with all that the verbs need: a plan, and the place it is realized in. Its methods that change something may not run at
+// once for one environment and one Owner: whoever names an owner sees to that (the command holds a lock). Runs of other owners are told apart by
+// labels.
 type Core struct {
 	Plan     *envs.Plan
 	Plugin   Plugin   // static facts: Traits, Formats
@@ -29,12 +30,17 @@ type Core struct {
 	Image    func(ctx context.Context, recipe string, p Progress) (images.Image, error)
 	Owner    string        // user@host, for labels
 	Deadline time.Duration // from a machine's creation to its first SSH answer; 0 means DefaultDeadline
-	Progress Progress      // optional
-	Log      hclog.Logger  // optional
+	// SettleDeadline bounds Settle on one machine, the steps of its first boot included; 0 means DefaultSettleDeadline.
+	SettleDeadline time.Duration
+	Progress       Progress     // optional
+	Log            hclog.Logger // optional
 }
 
 // DefaultDeadline covers a first boot in emulation on a busy machine: 15 s alone, 160 s for three at once on two cores (measured).
 const DefaultDeadline = 5 * time.Minute
+
+// DefaultSettleDeadline is for the steps of first boot, which may build a database; all else takes seconds.
+const DefaultSettleDeadline = 15 * time.Minute
 
 // undoTime bounds each undo, which runs although its work was cancelled.
 const undoTime = 60 * time.Second
@@ -49,6 +55,7 @@ const (
 	Remake  Action = "remake"  // half-made, or without its final certificate: made anew
 	Settle  Action = "settle"  // settings, names, keys, rules or published ports were laid again
 	Replace Action = "replace" // spec differs; needs UpOptions.Replace
+	Await   Action = "await"   // its place does not say how it is: the provider waits for another run that makes it, or says why not
 	Extra   Action = "extra"   // there, but not in the plan; left alone
 )
 
@@ -85,16 +92,40 @@ func (c *Core) found(ctx context.Context) (map[string]Machine, error) {
 	}
 	byName := make(map[string]Machine, len(list))
 	for _, m := range list {
-		if p := m.Labels[LabelProject]; p != "" && p != c.Plan.Project {
-			return nil, &Error{
-				Code: Conflict, Op: "use", Subject: "environment " + c.Plan.Env,
-				Err:  fmt.Errorf("it belongs to another project: its machine %s has project id %s, this env.yaml has %s", m.Name, p, c.Plan.Project),
-				Hint: "give this project another name, or use --as",
-			}
+		if err := c.owned("its machine "+m.Name, m.Labels[LabelProject]); err != nil {
+			return nil, err
 		}
 		byName[m.Name] = m
 	}
+	if len(list) > 0 {
+		return byName, nil
+	}
+	// What is left of another project's environment, its data disks say, is not ours either.
+	envs, err := c.Provider.ListEnvs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range envs {
+		if e.Env != c.Plan.Env {
+			continue
+		}
+		if err := c.owned("what is left of it", e.Project); err != nil {
+			return nil, err
+		}
+	}
 	return byName, nil
+}
+
+// owned refuses what another project made.
+func (c *Core) owned(what, project string) error {
+	if project == "" || project == c.Plan.Project {
+		return nil
+	}
+	return &Error{
+		Code: Conflict, Op: "use", Subject: "environment " + c.Plan.Env,
+		Err:  fmt.Errorf("it belongs to another project: %s has project id %s, this env.yaml has %s", what, project, c.Plan.Project),
+		Hint: "give this project another name, or use --as",
+	}
 }
 
 // pick resolves machine and kind names against the plan; none means all. Unknown ones are Invalid.
@@ -147,6 +178,13 @@ func (c *Core) deadline() time.Duration {
 		return c.Deadline
 	}
 	return DefaultDeadline
+}
+
+func (c *Core) settleDeadline() time.Duration {
+	if c.SettleDeadline > 0 {
+		return c.SettleDeadline
+	}
+	return DefaultSettleDeadline
 }
 
 func (c *Core) log() hclog.Logger {

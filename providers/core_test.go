@@ -3,7 +3,9 @@
 package providers_test
 
 import (
+	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -11,12 +13,15 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/evenkeel/evenkeel/envs"
+	"github.com/evenkeel/evenkeel/images"
 	"github.com/evenkeel/evenkeel/providers"
 )
 
 func plan(machines ...envs.Machine) *envs.Plan {
 	return &envs.Plan{Env: "shop.laptop", Project: "7f3a9c", Name: "shop", Tier: "laptop", Provider: "fake", Machines: machines}
 }
+
+var local = providers.Plugin{Name: "place", Traits: providers.Traits{Local: true}}
 
 func web(n string) envs.Machine {
 	return envs.Machine{Name: "web-" + n, Kind: "web", Image: "images/web.yaml", ImageKey: strings.Repeat("a", 64), CPUs: 1, Memory: 512 << 20, Disk: 4 << 30, Stateless: true}
@@ -44,9 +49,10 @@ func TestDiffNamesWhatWouldBeDone(t *testing.T) {
 	bigger.Memory = 1 << 30
 	published.Publish = []envs.Publish{{Port: 80, Proto: "tcp"}}
 	partial.State, stopped.State = providers.Partial, providers.Stopped
+	silent := providers.Machine{ID: "id-web-7", Env: "shop.laptop", Name: "web-7", State: providers.Unknown}
 	old := recorded(web("9"))
-	p := &place{machines: []providers.Machine{recorded(web("2")), recorded(web("3")), recorded(web("4")), partial, stopped, old}}
-	c := providers.Core{Plan: plan(web("1"), web("2"), bigger, published, web("5"), web("6")), Provider: p}
+	p := &place{machines: []providers.Machine{recorded(web("2")), recorded(web("3")), recorded(web("4")), partial, stopped, silent, old}}
+	c := providers.Core{Plan: plan(web("1"), web("2"), bigger, published, web("5"), web("6"), web("7")), Provider: p, Plugin: local}
 
 	changes, err := c.Diff(t.Context())
 	if err != nil {
@@ -54,7 +60,7 @@ func TestDiffNamesWhatWouldBeDone(t *testing.T) {
 	}
 	want := map[string]providers.Action{
 		"web-1": providers.Create, "web-2": providers.Same, "web-3": providers.Replace, "web-4": providers.Settle,
-		"web-5": providers.Remake, "web-6": providers.Start, "web-9": providers.Extra,
+		"web-5": providers.Remake, "web-6": providers.Start, "web-7": providers.Await, "web-9": providers.Extra,
 	}
 	if diff := cmp.Diff(want, actions(changes)); diff != "" {
 		t.Errorf("actions (-want +got):\n%s", diff)
@@ -152,6 +158,84 @@ func TestWhatWouldLoseDataIsRefusedBeforeAnythingIsTouched(t *testing.T) {
 	}
 	if len(p.deleted)+len(p.calls) != 0 {
 		t.Errorf("something was touched: %v %v", p.calls, p.deleted)
+	}
+}
+
+func TestWhatCannotBeReplacedIsNotDeleted(t *testing.T) {
+	bigger := web("1")
+	bigger.Memory *= 2
+	big := images.Image{Key: web("1").ImageKey, DiskSize: 8 << 30}
+	formats := local
+	formats.Formats = []images.Format{"raw"}
+	cases := map[string]struct {
+		problems []providers.Problem
+		image    func(context.Context, string, providers.Progress) (images.Image, error)
+	}{
+		"an image that cannot be built": {nil, func(context.Context, string, providers.Progress) (images.Image, error) {
+			return images.Image{}, errors.New("no room")
+		}},
+		"an image larger than the disk":    {nil, func(context.Context, string, providers.Progress) (images.Image, error) { return big, nil }},
+		"a spec that the provider refuses": {[]providers.Problem{{Message: "no memory"}}, nil},
+	}
+	for name, test := range cases {
+		verbs := map[string]func(*providers.Core) error{
+			"up --replace": func(c *providers.Core) error {
+				_, err := c.Up(t.Context(), providers.UpOptions{Replace: true})
+				return err
+			},
+			"rebuild": func(c *providers.Core) error {
+				_, err := c.Rebuild(t.Context(), []string{"web-1"}, true, false)
+				return err
+			},
+		}
+		for verb, f := range verbs {
+			p := &place{machines: []providers.Machine{recorded(web("1"))}, problems: test.problems}
+			err := f(&providers.Core{Plan: plan(bigger), Provider: p, Plugin: formats, Image: test.image})
+			if err == nil || len(p.deleted) != 0 {
+				t.Errorf("%s, %s: deleted %v, error %v; want nothing deleted and an error", name, verb, p.deleted, err)
+			}
+		}
+	}
+}
+
+func TestWhatItsPlaceDoesNotSpeakOfIsNeverDeletedNorPassedOver(t *testing.T) {
+	for _, state := range []providers.State{providers.Unknown, providers.Partial} {
+		silent := providers.Machine{ID: "id-web-1", Env: "shop.laptop", Name: "web-1", State: state}
+		p := &place{machines: []providers.Machine{silent}}
+		c := providers.Core{Plan: plan(web("1")), Provider: p, Plugin: local}
+		if _, err := c.Up(t.Context(), providers.UpOptions{Replace: true, DestroyData: true}); err == nil {
+			t.Errorf("%s: up succeeded", state)
+		}
+		if len(p.deleted) != 0 || !slices.Contains(p.calls, "put machine web-1") {
+			t.Errorf("%s: deleted %v, calls %v; want PutMachine to judge, which alone can tell a dead run from a live one", state, p.deleted, p.calls)
+		}
+		status, err := c.Status(t.Context(), true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s := status[0]; s.Differs || s.Unreachable != (state == providers.Unknown) {
+			t.Errorf("%s: differs %t, unreachable %t (%s)", state, s.Differs, s.Unreachable, s.Reason)
+		}
+	}
+}
+
+func TestWhatIsLeftOfAnotherProjectsEnvironmentIsNotTouched(t *testing.T) {
+	p := &place{envs: []providers.EnvInfo{{Env: "other.laptop", Project: "000000"}, {Env: "shop.laptop", Project: "000000"}}}
+	c := providers.Core{Plan: plan(web("1")), Provider: p}
+	if _, err := c.Down(t.Context(), false); providers.CodeOf(err) != providers.Conflict {
+		t.Errorf("down --data: got %v, want a conflict", err)
+	}
+	if len(p.deleted) != 0 {
+		t.Errorf("deleted %v", p.deleted)
+	}
+}
+
+func TestAnEnvironmentThatCameToLifeIsNoGarbageAnyMore(t *testing.T) {
+	p := &place{}
+	g := providers.Garbage{EnvInfo: providers.EnvInfo{Env: "shop.laptop", Partial: true}, Reason: "without any machine for 2h0m0s"}
+	p.machines = append(p.machines, recorded(web("1"))) // an `up` began while the user was asked
+	if err := providers.Collect(t.Context(), p, g); err != nil || len(p.deleted) != 0 {
+		t.Errorf("deleted %v, %v; want nothing", p.deleted, err)
 	}
 }
 

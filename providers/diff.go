@@ -31,13 +31,15 @@ func (c *Core) compare(m envs.Machine, have map[string]Machine) Change {
 	switch {
 	case !ok:
 		ch.Action = Create
+	case there.State == Unknown: // before anything is read from it: what its place does not say is not different either
+		ch.Action, ch.Reasons = Await, []string{"its place does not say whether it runs; another run may be making it"}
 	case there.State == Partial:
 		ch.Action, ch.Reasons = Remake, []string{"left half-made by a run that did not end well"}
 	case there.Labels[LabelSpec] != c.spec(m).Digest():
 		ch.Action, ch.Reasons = Replace, []string{specReason(m, there)}
 	case there.State == Stopped || there.State == Suspended:
 		ch.Action, ch.Reasons = Start, []string{"it is " + string(there.State)}
-	case !portsMatch(publish(m), there.Ports):
+	case !c.portsMatch(m, there.Ports):
 		ch.Action, ch.Reasons = Settle, []string{"published ports differ"}
 	}
 	return ch
@@ -61,8 +63,12 @@ func (c *Core) extra(have map[string]Machine) []Change {
 	return changes
 }
 
-// portsMatch: every wanted port is published where it is wanted, and no other is.
-func portsMatch(want, have []Port) bool {
+// portsMatch: every port of m is published where it is wanted, and no other is. Only local places publish.
+func (c *Core) portsMatch(m envs.Machine, have []Port) bool {
+	want := publish(m)
+	if !c.Plugin.Traits.Local {
+		return true
+	}
 	if len(want) != len(have) {
 		return false
 	}

@@ -87,11 +87,10 @@ func unfinished(ctx context.Context, p Provider, m Machine) bool {
 }
 
 // Collect removes one piece of garbage. An environment whose last machine goes is removed with it; data disks are removed only of expired
-// environments. Repeated, it does nothing.
+// environments. What is no garbage any more (an Up began since it was listed) stays. Repeated, it does nothing.
 func Collect(ctx context.Context, p Provider, g Garbage) error {
-	if len(g.Only) == 0 {
-		expired := !g.Expires.IsZero() && g.Expires.Before(time.Now())
-		return p.DeleteEnv(ctx, g.Env, !expired)
+	if !g.Expires.IsZero() && g.Expires.Before(time.Now()) {
+		return p.DeleteEnv(ctx, g.Env, false)
 	}
 	for _, id := range g.Only {
 		if err := p.DeleteMachine(ctx, id); err != nil {

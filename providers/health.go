@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/evenkeel/evenkeel/envs"
@@ -36,14 +37,20 @@ func awaitHealthy(ctx context.Context, client *ssh.Client, m Machine, h *envs.He
 	}
 }
 
+// probeTime bounds one question.
+const probeTime = 10 * time.Second
+
 // probe asks once. It connects from the machine itself to its address in the environment, so that a service that listens on loopback
 // only does not pass, and so that nothing has to be published to be checked.
 func probe(ctx context.Context, client *ssh.Client, m Machine, h *envs.Health) error {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeoutCause(ctx, probeTime, fmt.Errorf("the probe has no answer within %s", probeTime))
 	defer cancel()
 	host := m.Address
 	if host == "" {
 		host = "127.0.0.1"
+	}
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]" // IPv6, before a port
 	}
 	switch {
 	case h.HTTP != "":

@@ -34,6 +34,7 @@ type placedImage struct {
 	err   error
 }
 
+// get refuses an image that m has no room for.
 func (r *imageRefs) get(ctx context.Context, m envs.Machine) (images.Image, ImageRef, error) {
 	r.mu.Lock()
 	p := r.refs[m.Image]
@@ -43,6 +44,12 @@ func (r *imageRefs) get(ctx context.Context, m envs.Machine) (images.Image, Imag
 	}
 	r.mu.Unlock()
 	p.once.Do(func() { p.image, p.ref, p.err = r.place(ctx, m) })
+	if p.err == nil && m.Disk < p.image.DiskSize {
+		return p.image, p.ref, &Error{
+			Code: Invalid, Op: "create", Subject: "machine " + m.Name, Hint: "raise disk: in env.yaml",
+			Err: fmt.Errorf("its disk is %d MiB, its image needs at least %d MiB", m.Disk>>20, p.image.DiskSize>>20),
+		}
+	}
 	return p.image, p.ref, p.err
 }
 
@@ -81,9 +88,6 @@ func (c *Core) make(ctx context.Context, m envs.Machine, refs *imageRefs) (conta
 		spec.Labels[LabelImageKey], spec.Labels[LabelSpec] = image.Key, spec.Digest()
 		if image.Digest != "" {
 			spec.Labels[LabelImageDigest] = image.Digest
-		}
-		if spec.Disk < image.DiskSize {
-			return &Error{Code: Invalid, Op: "create", Subject: "machine " + m.Name, Err: fmt.Errorf("its disk is %d MiB, its image needs at least %d MiB", spec.Disk>>20, image.DiskSize>>20), Hint: "raise disk: in env.yaml"}
 		}
 		var err error
 		if spec.Seed, ca, err = c.newSeed(m); err != nil {

@@ -20,6 +20,7 @@ type place struct {
 	problems []providers.Problem
 	deleted  []string // machine IDs and "env ID keepData"
 	calls    []string
+	listed   func() // before each ListMachines; may be nil
 }
 
 var errPlace = &providers.Error{Code: providers.Unavailable, Op: "list", Subject: "machines", Err: errors.New("the place is away")}
@@ -47,6 +48,9 @@ func (p *place) PutMachine(_ context.Context, s providers.Spec, _ providers.Imag
 func (p *place) ListMachines(_ context.Context, env string) ([]providers.Machine, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.listed != nil {
+		p.listed()
+	}
 	var list []providers.Machine
 	for _, m := range p.machines {
 		if m.Env == env {

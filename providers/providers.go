@@ -100,7 +100,7 @@ const (
 
 // Machine is a machine as the place describes it. It is data; verbs take its ID.
 type Machine struct {
-	ID      string    `json:"id"` // the place's own, opaque
+	ID      string    `json:"id"` // the place's own, opaque; a machine made anew has another, so that an undo deletes only its own
 	Env     string    `json:"env"`
 	Name    string    `json:"name"`
 	State   State     `json:"state"`

@@ -12,7 +12,8 @@ import (
 
 // Rebuild replaces the named machines (or kinds) by new ones from the current image, one at a time, each healthy before the next; it stops at the first
 // failure. It refuses, before anything is touched: no name at all, an unknown name, a machine that does not exist, one that is not stateless
-// (unless destroyData), the only machine of its kind (unless allowDowntime).
+// (unless destroyData), the only machine of its kind (unless allowDowntime), what the provider would refuse. A machine is deleted once its new image
+// is in the place. After failure or cancel in the middle a machine may be missing; Up makes it.
 func (c *Core) Rebuild(ctx context.Context, names []string, allowDowntime, destroyData bool) (*Result, error) {
 	if len(names) == 0 {
 		return nil, &Error{Code: Invalid, Op: "rebuild", Subject: "environment " + c.Plan.Env, Err: errors.New("no machine was named"), Hint: "evenkeel rebuild web-1, or a whole kind: evenkeel rebuild web"}
@@ -38,11 +39,18 @@ func (c *Core) Rebuild(ctx context.Context, names []string, allowDowntime, destr
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
+	changes := map[string]Change{}
+	for _, m := range picked {
+		changes[m.Name] = Change{m.Name, Replace, []string{"asked for"}}
+	}
+	if err := c.check(ctx, picked, changes); err != nil {
+		return nil, err
+	}
 	r := c.newRun()
 	defer r.close()
 	var machines []Machine
 	for _, m := range picked {
-		r.note(Change{m.Name, Replace, []string{"asked for"}})
+		r.note(changes[m.Name])
 		if machines, err = r.replace(ctx, m, have[m.Name]); err != nil {
 			return nil, err
 		}
@@ -52,10 +60,6 @@ func (c *Core) Rebuild(ctx context.Context, names []string, allowDowntime, destr
 
 // replace makes one machine anew and ends with every machine settled and this one healthy.
 func (r *run) replace(ctx context.Context, m envs.Machine, there Machine) ([]Machine, error) {
-	// The image is ensured while the old machine still serves: a failing build costs nothing.
-	if _, _, err := r.refs.get(ctx, m); err != nil {
-		return nil, err
-	}
 	if err := r.remake(ctx, m, there); err != nil {
 		return nil, err
 	}

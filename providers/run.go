@@ -3,6 +3,7 @@
 package providers
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -73,7 +74,7 @@ func (r *run) ensure(ctx context.Context, m envs.Machine, there Machine, ch Chan
 	c := r.core
 	r.note(ch)
 	switch ch.Action {
-	case Create:
+	case Create, Remake, Await: // PutMachine removes what is half-made, waits for a run that makes it, or says what it does not know
 		made, err := c.make(ctx, m, r.refs)
 		if err != nil {
 			return err
@@ -85,8 +86,6 @@ func (r *run) ensure(ctx context.Context, m envs.Machine, there Machine, ch Chan
 			r.created = append(r.created, made.Machine)
 		}
 		return nil
-	case Remake:
-		return r.remake(ctx, m, there)
 	case Replace:
 		if replace {
 			return r.remake(ctx, m, there)
@@ -100,7 +99,8 @@ func (r *run) ensure(ctx context.Context, m envs.Machine, there Machine, ch Chan
 			return err
 		}
 		there = started
-	case Settle:
+	}
+	if (ch.Action == Start || ch.Action == Settle) && !c.portsMatch(m, there.Ports) {
 		put, err := c.Provider.PutMachine(ctx, c.spec(m), "", c.Progress)
 		if err != nil {
 			return err
@@ -108,7 +108,7 @@ func (r *run) ensure(ctx context.Context, m envs.Machine, there Machine, ch Chan
 		there = put
 	}
 	client, err := c.bootAndContact(ctx, there, nil)
-	if errors.Is(err, ssh.ErrUnfinished) && there.Labels[LabelOwner] == c.owner() {
+	if errors.Is(err, ssh.ErrUnfinished) && c.abandoned(there) {
 		r.note(Change{m.Name, Remake, []string{"a run that did not end well left it without its final host certificate"}})
 		return r.remake(ctx, m, there)
 	}
@@ -119,9 +119,16 @@ func (r *run) ensure(ctx context.Context, m envs.Machine, there Machine, ch Chan
 	return nil
 }
 
-// remake deletes a machine and makes it anew.
+// remake deletes a machine and makes it anew. The image is ensured before, while the old one still serves: a failing build costs nothing.
 func (r *run) remake(ctx context.Context, m envs.Machine, there Machine) error {
 	c := r.core
+	err := c.stage(ctx, m.Name, StageImage, func() error {
+		_, _, err := r.refs.get(ctx, m)
+		return err
+	})
+	if err != nil {
+		return err
+	}
 	c.Progress.Emit(Event{Subject: m.Name, Stage: "remove"})
 	if err := c.Provider.DeleteMachine(ctx, there.ID); err != nil {
 		return err
@@ -153,7 +160,8 @@ func (c *Core) start(ctx context.Context, m Machine) (started Machine, err error
 	return started, err
 }
 
-// finish settles every running machine of the environment, waits until the ones in await are healthy, and returns what is there.
+// finish settles every running machine of the environment, waits until the ones in await are healthy, and returns what is there. A machine that its
+// place does not speak of any more, or that this run reached and that runs no more, is an error: what the others would hold of it is not known.
 func (r *run) finish(ctx context.Context, await []envs.Machine) ([]Machine, error) {
 	c := r.core
 	have, err := c.found(ctx)
@@ -166,7 +174,14 @@ func (r *run) finish(ctx context.Context, await []envs.Machine) ([]Machine, erro
 	}
 	err = each(c.Plan.Machines, func(m envs.Machine) error {
 		there := have[m.Name]
-		if there.State != Running {
+		switch {
+		case there.State == Running:
+		case there.State == Unknown:
+			_, err := c.target(there, "")
+			return err
+		case r.client(m.Name) != nil:
+			return &Error{Code: Unavailable, Op: "settle", Subject: "machine " + m.Name, Err: fmt.Errorf("it is %s, although it ran a moment ago: somebody else works on this environment, or it crashed", cmp.Or(there.State, "gone")), Hint: "evenkeel up"}
+		default:
 			return nil
 		}
 		return r.settle(ctx, m, there, all)
@@ -203,6 +218,8 @@ func (r *run) settle(ctx context.Context, m envs.Machine, there Machine, all []M
 		return err
 	}
 	return c.stage(ctx, m.Name, StageSettle, func() error {
+		ctx, cancel := context.WithTimeoutCause(ctx, c.settleDeadline(), fmt.Errorf("not settled within %s", c.settleDeadline()))
+		defer cancel()
 		have, err := settledDigest(ctx, client)
 		if err != nil || have == want.digest {
 			return err

@@ -25,7 +25,7 @@ var settleScript string
 
 // settlement is what one machine must hold beyond its image: the payload Settle lays, and its digest.
 type settlement struct {
-	payload []byte // tar: hosts, rules.nft, settings.env, keys/USER
+	payload []byte // tar: hosts, keys/USER, rules.nft, settings.env; in this order
 	digest  string // 64 hex digits over script and payload
 }
 

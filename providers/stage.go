@@ -46,7 +46,7 @@ func (c *Core) stage(ctx context.Context, m, stage string, f func() error) error
 	if err == nil {
 		return nil
 	}
-	if _, ok := errors.AsType[*StageError](err); ok || errors.Is(err, context.Canceled) {
+	if _, ok := errors.AsType[*StageError](err); ok || ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		return err
 	}
 	return &StageError{Machine: m, Stage: stage, Elapsed: time.Since(began), Err: err, Hint: hintFor(m, stage, err)}
@@ -61,6 +61,8 @@ func hintFor(m, stage string, err error) string {
 		return "something else answers in its place; look at it before you do anything, then: evenkeel rebuild " + m
 	case errors.Is(err, ssh.ErrAuth):
 		return "its keys are not yours: name the right one with --identity, or: evenkeel rebuild " + m
+	case errors.Is(err, ssh.ErrUnfinished):
+		return "the run that made it may go on: wait for it; if it ended, `evenkeel up` by its owner, or in an hour by anybody, remakes it; at once: evenkeel rebuild " + m
 	case stage == StageBoot:
 		return "read the console above; a slower machine needs a longer --within"
 	case stage == StageSettle || stage == StageHealth:

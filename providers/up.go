@@ -22,7 +22,8 @@ type UpOptions struct {
 // but half-made machines, unless o.Replace: then machines whose spec differs are replaced, all at once on local tiers, elsewhere one after the other,
 // each healthy before the next. A failed machine hides no other: all are tried, and the errors joined.
 //
-// After cancel, what this call created is gone and what was there is as it was. After failure, machines that were never reached are gone,
+// After cancel, what this call created is gone and what was there is still there, but for what o.Replace or a dead run's leftovers had it
+// delete before; what was settled stays settled. After failure, machines that were never reached are gone,
 // those that were reached stay to be looked into; Up again goes on from there.
 func (c *Core) Up(ctx context.Context, o UpOptions) (*Result, error) {
 	picked, err := c.pick(o.Only)
@@ -70,7 +71,7 @@ func (c *Core) Up(ctx context.Context, o UpOptions) (*Result, error) {
 		}
 	}
 	if err != nil {
-		return nil, errors.Join(err, r.takeBack(ctx, err, len(have) == 0))
+		return nil, errors.Join(err, r.takeBack(ctx, len(have) == 0))
 	}
 	res := r.result(machines)
 	for _, ch := range res.Changes {
@@ -84,7 +85,7 @@ func (c *Core) check(ctx context.Context, machines []envs.Machine, changes map[s
 	var said []string
 	for _, m := range machines {
 		switch changes[m.Name].Action {
-		case Create, Remake, Replace:
+		case Create, Remake, Await, Replace:
 		default:
 			continue
 		}
@@ -103,11 +104,11 @@ func (c *Core) check(ctx context.Context, machines []envs.Machine, changes map[s
 }
 
 // takeBack undoes what a failed or cancelled run made. fresh: nothing of the environment existed before.
-func (r *run) takeBack(ctx context.Context, cause error, fresh bool) error {
+func (r *run) takeBack(ctx context.Context, fresh bool) error {
 	c := r.core
 	kept := r.created
 	var err error
-	if errors.Is(cause, context.Canceled) || ctx.Err() != nil {
+	if ctx.Err() != nil {
 		err = each(r.created, func(m Machine) error { return c.remove(ctx, m) })
 		kept = nil
 	}

@@ -240,6 +240,29 @@ func TestStopAndStartKeepAddressesPortsAndTrust(t *testing.T) {
 	}
 }
 
+func TestAStoppedMachineComesBackWithTheRulesAndPortsDefinedMeanwhile(t *testing.T) {
+	at := world(t, map[string]any{"http": []int{80}})
+	c := at(web("1"))
+	up(t, c, providers.UpOptions{})
+	if _, err := c.Stop(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	open := web("1")
+	open.Allow = []envs.Rule{{From: envs.Anywhere, PortLow: 80, PortHigh: 80, Proto: "tcp"}}
+	open.Publish = []envs.Publish{{Port: 80, Proto: "tcp"}}
+	c = at(open)
+	m := up(t, c, providers.UpOptions{}).Machines[0]
+	if len(m.Ports) != 1 || m.Ports[0].Port != 80 {
+		t.Errorf("published are %v, want port 80", m.Ports)
+	}
+	if rules := on(t, c, m, "cat /etc/evenkeel/nft/rules.nft"); !strings.Contains(rules, "tcp dport 80 accept") {
+		t.Errorf("the rules are %s", rules)
+	}
+	if again := up(t, c, providers.UpOptions{}); again.Changed() {
+		t.Errorf("up again changed %+v", again.Changes)
+	}
+}
+
 func TestAMachineThatNeverAnswersEndsWithStageReasonAndConsole(t *testing.T) {
 	at := world(t, map[string]any{"silent_ssh": true})
 	c := at(web("1"))

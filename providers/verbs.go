@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/evenkeel/evenkeel/envs"
 	"github.com/evenkeel/evenkeel/providers/ssh"
@@ -25,7 +26,8 @@ func (c *Core) Down(ctx context.Context, keepData bool) ([]Machine, error) {
 	return list, c.Provider.DeleteEnv(ctx, c.Plan.Env, keepData)
 }
 
-// Stop stops machines (all where names is empty), and returns those it stopped. Stopped ones stay as they are.
+// Stop stops the plan's machines (all where names is empty), and returns those it had to stop, those that failed too. Stopped ones stay as
+// they are; one whose place does not say whether it runs is asked to stop like a running one.
 func (c *Core) Stop(ctx context.Context, names []string) ([]Machine, error) {
 	s, ok := As[Starter](c.Provider)
 	if !ok {
@@ -41,7 +43,7 @@ func (c *Core) Stop(ctx context.Context, names []string) ([]Machine, error) {
 	}
 	var running []Machine
 	for _, m := range picked {
-		if there := have[m.Name]; there.State == Running {
+		if there := have[m.Name]; there.State == Running || there.State == Unknown {
 			running = append(running, there)
 		}
 	}
@@ -123,7 +125,7 @@ func (c *Core) Status(ctx context.Context, check bool) ([]Status, error) {
 	for _, m := range c.Plan.Machines {
 		s := Status{Machine: have[m.Name], Kind: m.Kind, Planned: true}
 		s.Name, s.Env = m.Name, c.Plan.Env
-		s.Differs = s.State != "" && s.State != Partial && s.Labels[LabelSpec] != c.spec(m).Digest()
+		s.Differs = (s.State == Running || s.State == Stopped || s.State == Suspended) && s.Labels[LabelSpec] != c.spec(m).Digest()
 		list = append(list, s)
 	}
 	for _, ch := range c.extra(have) {
@@ -143,7 +145,7 @@ func (c *Core) Status(ctx context.Context, check bool) ([]Status, error) {
 		s.Ready = &ok
 		if err != nil {
 			s.Reason = err.Error()
-			s.Unreachable = errors.Is(err, ssh.ErrUnreachable)
+			s.Unreachable = s.State == Unknown || errors.Is(err, ssh.ErrUnreachable)
 		}
 		return ctx.Err()
 	})
@@ -157,8 +159,15 @@ func indexes[T any](s []T) []int {
 	return n
 }
 
-// ready says why a machine is not running, finished, settled and healthy; nil where it is.
+// readyTime bounds the look at one machine: a connection, and two commands.
+const readyTime = 30 * time.Second
+
+// ready says why a machine is not running, finished, settled and healthy; nil where it is. It takes readyTime at most, less where the
+// deadline is shorter.
 func (c *Core) ready(ctx context.Context, m envs.Machine, there Machine, all []Machine) error {
+	limit := min(readyTime, c.deadline())
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("%w in full within %s", ssh.ErrUnreachable, limit))
+	defer cancel()
 	client, err := c.Dial(ctx, there, "")
 	if errors.Is(err, ssh.ErrUnfinished) {
 		return fmt.Errorf("%w: a run did not end well, `evenkeel up` remakes it", err)
