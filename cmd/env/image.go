@@ -36,7 +36,8 @@ func (a *App) imageVerb() verb {
 			name: "prune", about: "remove images from the store that are not used any more",
 			more: "Images of the definition found here stay, and those younger than --older-than.",
 			flags: []cli.Flag{
-				&cli.StringFlag{Name: "older-than", Usage: "remove what is older than `TIME`", Value: "720h"},
+				&cli.StringFlag{Name: "older-than", Usage: "remove what is older than `TIME`", Value: "30d"},
+				boolFlag("place", "remove images from the tier's place too, where no machine uses them"),
 				boolFlag("dry-run", "show it, remove nothing", "n"),
 			},
 			run: runImagePrune,

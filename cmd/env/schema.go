@@ -6,6 +6,7 @@ import (
 	"context"
 
 	"github.com/evenkeel/evenkeel/envs"
+	"github.com/evenkeel/evenkeel/images"
 )
 
 func (a *App) schemaVerb() verb {
@@ -24,7 +25,7 @@ func runSchema(_ context.Context, c *call) error {
 		switch c.args[0] {
 		case "env":
 		case "recipe":
-			schema = func() []byte { return nil } // TODO
+			schema = images.Schema
 		default:
 			return usagef("there is no schema %q; allowed are env, recipe", c.args[0])
 		}
