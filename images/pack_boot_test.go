@@ -216,7 +216,7 @@ func startGuest(t *testing.T, disk string, size int64, args []string) bootedGues
 
 func (m bootedGuest) waitBanner(t *testing.T) {
 	t.Helper()
-	for deadline := time.Now().Add(5 * time.Minute); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(10 * time.Minute); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
 		select {
 		case <-m.ended:
 			t.Fatal("QEMU ended")
@@ -235,7 +235,7 @@ func (m bootedGuest) waitBanner(t *testing.T) {
 			return
 		}
 	}
-	t.Fatal("no SSH banner in 5 minutes")
+	t.Fatal("no SSH banner in 10 minutes")
 }
 
 func (m bootedGuest) ssh(t *testing.T, k bootKeys, line string) string {
