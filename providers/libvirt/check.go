@@ -17,7 +17,7 @@ func (p *provider) Check(ctx context.Context, spec providers.Spec) ([]providers.
 }
 
 func (p *provider) check(ctx context.Context, spec providers.Spec) ([]providers.Problem, error) {
-	if err := validate(spec); err != nil {
+	if err := p.validate(spec); err != nil {
 		return problems(spec, err)
 	}
 	found, err := p.find(spec.Env, spec.Name)

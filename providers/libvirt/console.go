@@ -14,7 +14,7 @@ import (
 // (max_size in /etc/libvirt/virtlogd.conf); just after that there is little to read.
 func (p *provider) Console(ctx context.Context, id string, max int64) ([]byte, error) {
 	b, err := p.console(ctx, id, max)
-	return b, wrap("read", "console of machine "+id, err)
+	return b, p.wrapMachine("read console of", id, err)
 }
 
 func (p *provider) console(ctx context.Context, id string, max int64) ([]byte, error) {

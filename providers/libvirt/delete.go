@@ -14,7 +14,7 @@ import (
 
 // DeleteMachine removes a machine. Killed in between, it leaves a Partial one.
 func (p *provider) DeleteMachine(ctx context.Context, id string) error {
-	return wrap("delete", "machine "+id, p.remove(ctx, id))
+	return p.wrapMachine("delete", id, p.remove(ctx, id))
 }
 
 // remove takes a machine away, its domain last, since that is what the rest is found by. With an environment's last machine its network goes.

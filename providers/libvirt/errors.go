@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 
 	lv "libvirt.org/go/libvirt"
@@ -39,13 +40,25 @@ type coded struct {
 func (c *coded) Error() string { return c.err.Error() }
 func (c *coded) Unwrap() error { return c.err }
 
-// plain cuts libvirt's own wording of a code and a domain of errors down to its message.
+var binding = regexp.MustCompile(`virError\(Code=\d+, Domain=\d+, Message='((?s:.*?))'\)`)
+
+// plain cuts the binding's wrapping of libvirt's errors down to libvirt's message.
 func plain(err error) error {
-	if e, ok := err.(lv.Error); ok { //nolint:errorlint // only the outermost is reworded; a wrapped one keeps its context
-		return errors.New(strings.TrimSpace(e.Message))
+	text := binding.ReplaceAllString(err.Error(), "$1")
+	if text = strings.TrimSpace(text); text == err.Error() {
+		return err
 	}
-	return err
+	return &reworded{text, err}
 }
+
+// reworded is an error with another text.
+type reworded struct {
+	text string
+	err  error
+}
+
+func (r *reworded) Error() string { return r.text }
+func (r *reworded) Unwrap() error { return r.err }
 
 // is reports whether libvirt said one of the codes.
 func is(err error, codes ...lv.ErrorNumber) bool {

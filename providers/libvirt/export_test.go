@@ -12,6 +12,7 @@ type (
 	Port     = port
 	HostPort = hostPort
 	Claim    = claim
+	Phase    = phase
 )
 
 const (
@@ -44,6 +45,8 @@ var (
 	Virtualizes      = virtualizes
 	Self             = self
 	Alive            = alive
+	QCOW2Size        = qcow2Size
+	StartTime        = startTime
 	Wrap             = wrap
 	ConnectError     = connectError
 )

@@ -6,7 +6,9 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -253,4 +255,39 @@ func (p *provider) existingPool() (*pool, error) {
 	}
 	p.pool = found
 	return found, nil
+}
+
+// diskSize is the virtual size of an image's disk, from the disk itself: until the pool is looked at again, libvirt takes an upload for
+// raw bytes.
+func (p *provider) diskSize(ctx context.Context, pool *pool, name string) (int64, error) {
+	v, err := pool.LookupStorageVolByName(name)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = v.Free() }() // only a reference count
+	header, err := p.download(ctx, v, 0, qcow2Header)
+	if err != nil {
+		return 0, err
+	}
+	size, err := qcow2Size(header)
+	if err != nil {
+		return 0, fmt.Errorf("volume %s: %w", name, err)
+	}
+	return size, nil
+}
+
+// qcow2Header is as much of a qcow2 file as tells its virtual size.
+const qcow2Header = 32
+
+// qcow2Size reads a virtual size: magic, version (4 bytes each), backing file (8 and 4), cluster bits (4), size (8), all big endian
+// (docs/interop/qcow2.txt of QEMU).
+func qcow2Size(header []byte) (int64, error) {
+	if len(header) < qcow2Header || string(header[:4]) != "QFI\xfb" {
+		return 0, errors.New("it is no qcow2 disk")
+	}
+	size := binary.BigEndian.Uint64(header[24:])
+	if size == 0 || size > 1<<50 {
+		return 0, fmt.Errorf("its virtual size is %d bytes", size)
+	}
+	return int64(size), nil
 }

@@ -135,6 +135,19 @@ func (p *provider) byID(id string) (*lv.Domain, domain, error) {
 	return d, found, nil
 }
 
+// wrapMachine is wrap for a machine that the caller knows by ID, which tells a person nothing.
+func (p *provider) wrapMachine(op, id string, err error) error {
+	if err == nil {
+		return nil
+	}
+	subject := "machine " + id
+	if dom, d, e := p.byID(id); e == nil {
+		_ = dom.Free() // only a reference count
+		subject = "machine " + d.record.Name
+	}
+	return wrap(op, subject, err)
+}
+
 func (d domain) machine() providers.Machine {
 	r := d.record
 	m := providers.Machine{ID: d.uuid, Env: r.Env, Name: r.Name, State: d.providerState(), Labels: r.labels()}

@@ -28,7 +28,7 @@ func (p *provider) PutMachine(ctx context.Context, spec providers.Spec, ref prov
 }
 
 func (p *provider) putMachine(ctx context.Context, spec providers.Spec, ref providers.ImageRef, progress providers.Progress) (providers.Machine, error) {
-	if err := validate(spec); err != nil {
+	if err := p.validate(spec); err != nil {
 		return providers.Machine{}, err
 	}
 	for {
@@ -64,9 +64,27 @@ func (p *provider) putMachine(ctx context.Context, spec providers.Spec, ref prov
 	}
 }
 
-func validate(spec providers.Spec) error {
+// maxCPUs is what a q35 machine takes without an IOMMU.
+const maxCPUs = 255
+
+// validate refuses what can never be.
+func (p *provider) validate(spec providers.Spec) error {
 	if err := spec.Validate(); err != nil {
 		return &coded{providers.Invalid, err, ""}
+	}
+	if spec.CPUs > maxCPUs {
+		return fail(providers.Invalid, "cpus is %d, at most %d are possible", spec.CPUs, maxCPUs)
+	}
+	host, err := p.conn.GetNodeInfo()
+	if err != nil {
+		return err
+	}
+	if spec.Memory>>10 > int64(host.Memory) {
+		return &coded{
+			providers.Exhausted,
+			fmt.Errorf("memory is %d MiB, this computer has %d MiB", spec.Memory>>20, host.Memory>>10),
+			"lower memory: in env.yaml, or for this computer alone in env.local.yaml",
+		}
 	}
 	for _, p := range spec.Publish {
 		if p.Port < 1 || p.Port > 65535 || p.HostPort < 0 || p.HostPort > 65535 || (p.Proto != "tcp" && p.Proto != "udp") {
@@ -267,7 +285,7 @@ func chooseSlot(others []domain, uuid string, n, try int) (int, error) {
 // fill makes the machine's volumes.
 func (p *provider) fill(ctx context.Context, g guest) error {
 	base := g.image.volume(string(images.QCOW2))
-	size, err := g.pool.diskSize(base)
+	size, err := p.diskSize(ctx, g.pool, base)
 	if err != nil {
 		return err
 	}

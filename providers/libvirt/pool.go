@@ -242,20 +242,6 @@ func (p *pool) describe(name string) (d libvirtxml.StorageVolume, ok bool, err e
 	return d, true, xml.Unmarshal([]byte(text), &d)
 }
 
-// diskSize is the virtual size of a qcow2 volume, which the pool's own list may not know yet: an upload is raw bytes to it.
-func (p *pool) diskSize(name string) (int64, error) {
-	v, err := p.LookupStorageVolByName(name)
-	if err != nil {
-		return 0, err
-	}
-	defer func() { _ = v.Free() }() // only a reference count
-	info, err := v.GetInfo()
-	if err != nil {
-		return 0, err
-	}
-	return int64(info.Capacity), nil
-}
-
 // chunk is the most one message to the daemon carries in every version of libvirt (VIR_NET_MESSAGE_LEGACY_PAYLOAD_MAX), rounded down.
 const chunk = 256<<10 - 64
 

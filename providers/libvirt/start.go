@@ -156,7 +156,7 @@ func (p *provider) bootAgain(ctx context.Context, dom *lv.Domain, d *domain) err
 // StartMachine starts a stopped machine; one that runs is left alone.
 func (p *provider) StartMachine(ctx context.Context, id string) (providers.Machine, error) {
 	m, err := p.startMachine(ctx, id)
-	return m, wrap("start", "machine "+id, err)
+	return m, p.wrapMachine("start", id, err)
 }
 
 func (p *provider) startMachine(ctx context.Context, id string) (providers.Machine, error) {
@@ -168,8 +168,8 @@ func (p *provider) startMachine(ctx context.Context, id string) (providers.Machi
 		return providers.Machine{}, err
 	}
 	defer func() { _ = dom.Free() }() // only a reference count
-	if d.record.partial() {
-		return providers.Machine{}, &coded{providers.Conflict, errors.New("it is half-made"), "make it anew: env up"}
+	if d.record.Phase != made {
+		return providers.Machine{}, &coded{providers.Conflict, errors.New("it is not whole"), "make it: env up"}
 	}
 	return p.run(ctx, dom, d)
 }
@@ -177,7 +177,7 @@ func (p *provider) startMachine(ctx context.Context, id string) (providers.Machi
 // StopMachine asks the machine to shut down and takes its power after 30 s. Cancelled before, it leaves
 // the machine shutting down.
 func (p *provider) StopMachine(ctx context.Context, id string) error {
-	return wrap("stop", "machine "+id, p.stopMachine(ctx, id))
+	return p.wrapMachine("stop", id, p.stopMachine(ctx, id))
 }
 
 func (p *provider) stopMachine(ctx context.Context, id string) error {
