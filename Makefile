@@ -13,7 +13,7 @@ setup: ## packages and daemons (see setup.sh)
 	@./setup.sh
 
 build: setup ## bin/evenkeel, bin/env (the same file), bin/env-provider-NAME
-	CGO_ENABLED=0 $(GO) build -o bin/evenkeel ./cmd/env
+	CGO_ENABLED=0 $(GO) build -tags urfave_cli_no_docs,grpcnotrace -o bin/evenkeel ./cmd/env
 	ln -f bin/evenkeel bin/env
 	$(GO) build -o bin/ $(PROVIDERS:%=./cmd/%)
 
