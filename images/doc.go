@@ -5,6 +5,20 @@
 // It knows nothing of machines, tiers or providers. Its one rule: what is built depends on the recipe, its files, the lock and the
 // builder's version, and on nothing else.
 //
+// # How an image is built
+//
+// WriteLock asks the signed archives once, through a private apt, and writes down every package file by its hash. Build needs no network but
+// to get those files: from the store, the team's store, the archive, the archive's snapshot service, in this order, each checked by its
+// hash. Then two stages, each as root in namespaces of its own, without network, in memory where there is room:
+//
+//   - the base: what mmdebstrap makes of the packages every image needs, with package guest's files and the initrd. Recipes whose locks
+//     agree in it share it.
+//   - the recipe: its early files, packages, files, users, services and provision steps over the base (scripts/recipe.sh).
+//
+// The tree leaves the sandbox as a tar, which is cleaned of what belongs to the build or to one machine (scrub.go), gets its manifest and its
+// digest on the way into the store. What stands in the store is complete; a killed build leaves no mount, no process, and a temporary
+// folder that the next OpenStore removes.
+//
 // # What every image holds
 //
 // Whatever the recipe says, the builder adds what the rest of the project relies on; package guest has it, file by file:

@@ -77,6 +77,15 @@ func TestASourceThroughALinkOutOfTheProjectIsRefused(t *testing.T) {
 	}
 }
 
+// Whoever changes what every image holds makes the example's locks anew.
+func TestTheExamplesLocksFit(t *testing.T) {
+	for _, name := range []string{"web", "db"} {
+		if load(t, "../envs/examples/shop", "images/"+name+".yaml").Lock == nil {
+			t.Errorf("%s has no lock that fits: run evenkeel image lock in envs/examples/shop", name)
+		}
+	}
+}
+
 func FuzzLoadRecipe(f *testing.F) {
 	f.Add("from: debian:12\npackages: [nginx=1.2]\n")
 	f.Add("from: debian:12\nfiles: {/etc/x: {content: y, mode: \"0644\"}}\nusers: {a: {uid: 5}}\n")
