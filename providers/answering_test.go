@@ -214,3 +214,23 @@ func TestAMachineThatWentMeanwhileIsNotReady(t *testing.T) {
 		t.Errorf("got %v, want the machine and its state", err)
 	}
 }
+
+func TestAMachineThatItsPlaceDoesNotSpeakOfKeepsItsNameOnTheOthers(t *testing.T) {
+	var laid atomic.Int32
+	c, p := answer(t, func(_ context.Context, s *sshtest.Session) int {
+		if !strings.HasPrefix(s.Command, "cat ") {
+			laid.Add(1)
+		}
+		return 0
+	})
+	c.Plan = plan(web("1"), web("2"))
+	p.finished(c, nil)
+	p.machines = append(p.machines, providers.Machine{ID: "id-web-2", Env: "shop.laptop", Name: "web-2", State: providers.Unknown})
+	_, err := c.Up(t.Context(), providers.UpOptions{Only: []string{"web-1"}})
+	if providers.CodeOf(err) != providers.Unavailable || !strings.Contains(err.Error(), "web-2") {
+		t.Errorf("got %v, want an error that names web-2", err)
+	}
+	if n := laid.Load(); n != 0 {
+		t.Errorf("names without web-2 were laid %d times", n)
+	}
+}

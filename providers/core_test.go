@@ -275,3 +275,45 @@ func TestGarbageIsExpiredOrLongHalfMade(t *testing.T) {
 		t.Errorf("deleted %q, want %q", p.deleted, want)
 	}
 }
+
+// switched is a place whose machines can be stopped.
+type switched struct{ *place }
+
+func (p switched) StopMachine(_ context.Context, id string) error {
+	p.called("stop " + id)
+	return nil
+}
+
+func (p switched) StartMachine(context.Context, string) (providers.Machine, error) {
+	return providers.Machine{}, errPlace
+}
+
+func TestStopAsksAlsoForWhatItsPlaceDoesNotSpeakOf(t *testing.T) {
+	silent, down := recorded(web("2")), recorded(web("3"))
+	silent.State, down.State = providers.Unknown, providers.Stopped
+	p := &place{machines: []providers.Machine{recorded(web("1")), silent, down}}
+	c := providers.Core{Plan: plan(web("1"), web("2"), web("3")), Provider: switched{p}}
+	if _, err := c.Stop(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(p.calls)
+	if want := []string{"stop id-web-1", "stop id-web-2"}; !cmp.Equal(p.calls, want) {
+		t.Errorf("calls %v, want %v", p.calls, want)
+	}
+}
+
+func TestPortsThatOnlyLocalPlacesPublishAreNoDifferenceElsewhere(t *testing.T) {
+	published := web("1")
+	published.Publish = []envs.Publish{{Port: 80, Proto: "tcp"}}
+	for isLocal, want := range map[bool]providers.Action{true: providers.Settle, false: providers.Same} {
+		p := &place{machines: []providers.Machine{recorded(web("1"))}}
+		c := providers.Core{Plan: plan(published), Provider: p, Plugin: providers.Plugin{Traits: providers.Traits{Local: isLocal}}}
+		changes, err := c.Diff(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := changes[0].Action; got != want {
+			t.Errorf("local %t: %s, want %s", isLocal, got, want)
+		}
+	}
+}

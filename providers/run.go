@@ -172,13 +172,13 @@ func (r *run) finish(ctx context.Context, await []envs.Machine) ([]Machine, erro
 	for _, name := range sortedKeys(have) {
 		all = append(all, have[name])
 	}
+	if err := c.unclear(have); err != nil {
+		return all, err
+	}
 	err = each(c.Plan.Machines, func(m envs.Machine) error {
 		there := have[m.Name]
 		switch {
 		case there.State == Running:
-		case there.State == Unknown:
-			_, err := c.target(there, "")
-			return err
 		case r.client(m.Name) != nil:
 			return &Error{Code: Unavailable, Op: "settle", Subject: "machine " + m.Name, Err: fmt.Errorf("it is %s, although it ran a moment ago: somebody else works on this environment, or it crashed", cmp.Or(there.State, "gone")), Hint: "evenkeel up"}
 		default:
@@ -198,6 +198,17 @@ func (r *run) finish(ctx context.Context, await []envs.Machine) ([]Machine, erro
 		if err == nil {
 			c.Progress.Emit(Event{Subject: m.Name, Stage: StageReady})
 		}
+		return err
+	})
+}
+
+// unclear refuses planned machines whose place does not speak of them.
+func (c *Core) unclear(have map[string]Machine) error {
+	return each(c.Plan.Machines, func(m envs.Machine) error {
+		if have[m.Name].State != Unknown {
+			return nil
+		}
+		_, err := c.target(have[m.Name], "")
 		return err
 	})
 }
