@@ -68,6 +68,12 @@ func sortedKeys(m map[string]string) []string { return slices.Sorted(maps.Keys(m
 
 // buildTree makes the root tree of r in the file tree, and returns its digest.
 func (s *Store) buildTree(ctx context.Context, r *Recipe, work, tree string, p progress.Func) (string, error) {
+	if err := needTools("mmdebstrap", "apt-get", "dpkg-deb", "unshare", "tar"); err != nil {
+		return "", err
+	}
+	if _, err := sandboxPrefix(); err != nil {
+		return "", err // before minutes of fetching
+	}
 	if err := s.fetch(ctx, s.blobs(r), r.Name, p); err != nil {
 		return "", err
 	}

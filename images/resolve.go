@@ -48,6 +48,9 @@ func (s *Store) WriteLock(ctx context.Context, r *Recipe, update bool, p progres
 // resolve chooses in two steps as a build installs in two: first what every image of the release holds, then over it the recipe's
 // packages. So recipes of one release share the first step's packages and with them its build.
 func (s *Store) resolve(ctx context.Context, r *Recipe, p progress.Func) (*Lock, error) {
+	if err := needTools("apt-get"); err != nil {
+		return nil, err
+	}
 	archives := s.mirrored(r.spec.archives())
 	if err := checkKeyrings(r, archives); err != nil {
 		return nil, err
