@@ -18,7 +18,7 @@ import (
 const grace = 30 * time.Second
 
 // boot starts a defined domain. What other processes may take between our looking and QEMU's doing, it looks for again: a loopback port, the
-// private network that went with its last machine.
+// private network that went with what was its last machine.
 func (p *provider) boot(ctx context.Context, dom *lv.Domain, r *record, w wire, labels providers.Labels) error {
 	const tries = 10
 	var err error
@@ -30,22 +30,27 @@ func (p *provider) boot(ctx context.Context, dom *lv.Domain, r *record, w wire, 
 			return err
 		}
 		err = dom.Create()
+		started := err == nil || running(dom) // by another process, perhaps
+		stands, e := p.wireStands(r.Env, w)
+		if e != nil {
+			return errors.Join(err, e)
+		}
 		lost, isPort := lostPort(err)
 		switch {
-		case err == nil:
+		case started && stands:
 			return nil
+		case started:
+			err = p.powerOff(dom) // its card is joined to nothing
 		case isPort:
-			if err := p.movePort(ctx, dom, r, lost); err != nil {
-				return err
-			}
-		case is(err, lv.ERR_NO_NETWORK), is(err, lv.ERR_OPERATION_INVALID) && !running(dom):
-		case running(dom):
-			return nil // by another process
-		default:
+			err = p.movePort(ctx, dom, r, lost)
+		case !stands:
+			err = nil
+		}
+		if err != nil {
 			return err
 		}
 	}
-	return err
+	return fail(providers.Unavailable, "its ports or its network were taken away %d times", tries)
 }
 
 func running(dom *lv.Domain) bool {

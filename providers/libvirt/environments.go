@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package libvirt
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	lv "libvirt.org/go/libvirt"
+
+	"github.com/evenkeel/evenkeel/providers"
+)
+
+func (p *provider) ListEnvs(ctx context.Context) ([]providers.EnvInfo, error) {
+	list, err := p.listEnvs(ctx)
+	return list, wrap("list", "environments", err)
+}
+
+func (p *provider) listEnvs(ctx context.Context) ([]providers.EnvInfo, error) {
+	envs := map[string]*providers.EnvInfo{}
+	at := func(env string) *providers.EnvInfo {
+		if envs[env] == nil {
+			envs[env] = &providers.EnvInfo{Env: env}
+		}
+		return envs[env]
+	}
+	machines, err := p.domains(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range machines {
+		m := d.machine()
+		e := at(m.Env)
+		e.Machines++
+		e.Partial = e.Partial || m.State == providers.Partial
+		e.Project = cmp.Or(e.Project, m.Labels[providers.LabelProject])
+		e.Owner = cmp.Or(e.Owner, m.Labels[providers.LabelOwner])
+		oldest(e, m.Created)
+		if x := m.Labels.Time(providers.LabelExpires); !x.IsZero() && (e.Expires.IsZero() || x.After(e.Expires)) {
+			e.Expires = x
+		}
+	}
+	wires, err := p.wires()
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range wires {
+		e := at(w.Env)
+		e.Project, e.Owner = cmp.Or(e.Project, w.Project), cmp.Or(e.Owner, w.Owner)
+		t, _ := time.Parse(time.RFC3339, w.Made) // ours; zero where somebody changed it
+		oldest(e, t)
+	}
+	if err := p.volumeEnvs(ctx, at); err != nil {
+		return nil, err
+	}
+	infos := make([]providers.EnvInfo, 0, len(envs))
+	for _, e := range envs {
+		e.Partial = e.Partial || e.Machines == 0
+		infos = append(infos, *e)
+	}
+	slices.SortFunc(infos, func(a, b providers.EnvInfo) int { return cmp.Compare(a.Env, b.Env) })
+	return infos, nil
+}
+
+func oldest(e *providers.EnvInfo, t time.Time) {
+	if !t.IsZero() && (e.Created.IsZero() || t.Before(e.Created)) {
+		e.Created = t
+	}
+}
+
+// wires lists the environments' own objects.
+func (p *provider) wires() ([]networkRecord, error) {
+	var texts []string
+	if p.config.session() {
+		all, err := p.conn.ListAllDomains(0)
+		if err != nil {
+			return nil, err
+		}
+		for i := range all {
+			d := &all[i]
+			name, err := d.GetName()
+			if _, machine, ours := parseName(name); err == nil && ours && machine == "" {
+				var text string
+				if text, err = d.GetXMLDesc(lv.DOMAIN_XML_INACTIVE); err == nil {
+					texts = append(texts, text)
+				}
+			}
+			_ = d.Free() // only a reference count
+			if err != nil && !is(err, lv.ERR_NO_DOMAIN) {
+				return nil, err
+			}
+		}
+	} else {
+		all, err := p.conn.ListAllNetworks(0)
+		if err != nil {
+			return nil, err
+		}
+		for i := range all {
+			n := &all[i]
+			name, err := n.GetName()
+			if _, machine, ours := parseName(name); err == nil && ours && machine == "" {
+				var text string
+				if text, err = n.GetXMLDesc(0); err == nil {
+					texts = append(texts, text)
+				}
+			}
+			_ = n.Free() // only a reference count
+			if err != nil && !is(err, lv.ERR_NO_NETWORK) {
+				return nil, err
+			}
+		}
+	}
+	var list []networkRecord
+	for _, t := range texts {
+		r, ok, err := parseNetworkRecord(t)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			list = append(list, r)
+		}
+	}
+	return list, nil
+}
+
+// volumeEnvs adds the environments of volumes that stayed behind.
+func (p *provider) volumeEnvs(ctx context.Context, at func(string) *providers.EnvInfo) error {
+	pool, err := p.existingPool()
+	if err != nil || pool == nil {
+		return err
+	}
+	names, err := pool.names()
+	if err != nil {
+		return err
+	}
+	for _, n := range names {
+		env, machine, ours := parseName(n)
+		if !ours || machine == "" {
+			continue
+		}
+		e := at(env)
+		if !e.Created.IsZero() {
+			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		d, there, err := pool.describe(n)
+		if err != nil {
+			return err
+		}
+		if there && d.Target != nil && d.Target.Timestamps != nil {
+			oldest(e, parseTimestamp(d.Target.Timestamps.Mtime))
+		}
+	}
+	return nil
+}
+
+// parseTimestamp reads libvirt's seconds.nanoseconds; zero where it is something else.
+func parseTimestamp(s string) time.Time {
+	seconds, _, _ := strings.Cut(s, ".")
+	n, err := strconv.ParseInt(seconds, 10, 64)
+	if err != nil {
+		return time.Time{}
+	}
+	return time.Unix(n, 0)
+}
