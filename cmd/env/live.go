@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -97,6 +98,9 @@ func (l *live) stop() {
 // draw writes one frame over the last. Where there are more lines than the terminal has, the rest is counted; the last frame shows all.
 func (l *live) draw(now time.Time, last bool) {
 	width, height := l.size()
+	if last { // what concerned all is over; the subjects' own lines stay
+		l.rows = slices.DeleteFunc(l.rows, func(r *row) bool { return r.subject == "" })
+	}
 	lines := l.lines(now, width)
 	if most := max(height-2, 1); len(lines) > most && !last {
 		lines = append(lines[:most-1], fmt.Sprintf("... and %d more", len(lines)-most+1))
@@ -127,11 +131,7 @@ func (l *live) lines(now time.Time, width int) []string {
 	}
 	var list []string
 	for _, r := range l.rows {
-		span := now.Sub(r.entered)
-		if r.ended {
-			span = r.total
-		}
-		text := fmt.Sprintf("%-*s  %-*s  %6s  %s", names, oneLine(named(r.subject)), stages, oneLine(r.last.Stage), took(span), r.detail())
+		text := fmt.Sprintf("%-*s  %-*s  %6s  %s", names, oneLine(named(r.subject)), stages, oneLine(r.last.Stage), took(r.span(now)), r.detail())
 		list = append(list, cut(strings.TrimRight(text, " "), width-1))
 	}
 	return list

@@ -30,6 +30,7 @@ type placeOptions struct {
 	change   bool // it changes the environment: two of us must not at once
 	locked   bool // a missing image lock is a problem
 	images   bool // it makes machines: missing locks are written, missing images built
+	undoes   bool // interrupted, it takes back what it did
 	identity bool // it logs in to machines
 	progress providers.Progress
 }

@@ -56,6 +56,7 @@ type row struct {
 	began   time.Time // the subject's first event
 	entered time.Time // its stage
 	told    time.Time // plain: when a measure was last printed
+	over    time.Time // when the stage was done; zero: it goes on
 	ended   bool
 	total   time.Duration // once ended
 }
@@ -68,11 +69,25 @@ func (r *row) take(e progress.Event, now time.Time) (entered bool) {
 	if entered {
 		r.entered = now
 	}
-	r.last = e
+	r.last, r.over = e, time.Time{}
+	if e.Total > 0 && e.Done >= e.Total {
+		r.over = now
+	}
 	if e.Stage == providers.StageReady {
 		r.ended, r.total = true, now.Sub(r.began)
 	}
 	return entered
+}
+
+// span is how long the row's stage has lasted, or, once the subject is ready, how long all of it took.
+func (r *row) span(now time.Time) time.Duration {
+	switch {
+	case r.ended:
+		return r.total
+	case !r.over.IsZero():
+		now = r.over
+	}
+	return now.Sub(r.entered)
 }
 
 // whole is how what concerns no machine in particular is called.

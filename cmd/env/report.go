@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/evenkeel/evenkeel/internal/problem"
@@ -35,18 +36,17 @@ func (a *App) report(err error) {
 
 // reportInterrupt tells what an interruption came to: what was cancelled is no news, what could not be undone is.
 func (a *App) reportInterrupt(ctx context.Context, err error) {
-	var left []error
-	for _, e := range flatten(err) {
-		if !errors.Is(e, context.Canceled) {
-			left = append(left, e)
-		}
-	}
-	if len(left) > 0 {
+	if left := notCancels(err); len(left) > 0 {
 		a.report(errors.Join(left...))
 		fmt.Fprintln(a.Stderr, "evenkeel: interrupted, but not all could be undone; `evenkeel down` removes what is left")
 		return
 	}
 	fmt.Fprintf(a.Stderr, "evenkeel: %v\n", context.Cause(ctx))
+}
+
+// notCancels are the failures in err that no interruption explains.
+func notCancels(err error) []error {
+	return slices.DeleteFunc(flatten(err), func(e error) bool { return errors.Is(e, context.Canceled) })
 }
 
 // flatten is the failures that were joined into err, each once.

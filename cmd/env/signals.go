@@ -4,16 +4,22 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // interrupted is why a context ended: a signal asked for it.
 type interrupted struct{ signal os.Signal }
 
-func (e interrupted) Error() string { return fmt.Sprintf("interrupted (%s)", e.signal) }
+func (e interrupted) Error() string {
+	if s, ok := e.signal.(syscall.Signal); ok {
+		return "interrupted by " + unix.SignalName(s)
+	}
+	return "interrupted"
+}
 
 // Is makes an interruption what it is to all others: a cancelled context.
 func (e interrupted) Is(target error) bool { return target == context.Canceled }

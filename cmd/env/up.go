@@ -63,7 +63,7 @@ func runUp(ctx context.Context, c *call) error {
 		return usagef("up takes machine names, got -- besides")
 	}
 	o := providers.UpOptions{Only: c.args, Replace: c.flag.Bool("replace"), DestroyData: c.flag.Bool("destroy-data")}
-	return c.work(ctx, placeOptions{locked: c.flag.Bool("locked"), images: true}, func(ctx context.Context, p *place) (*providers.Result, error) {
+	return c.work(ctx, placeOptions{locked: c.flag.Bool("locked"), images: true, undoes: true}, func(ctx context.Context, p *place) (*providers.Result, error) {
 		return p.Up(ctx, o)
 	})
 }
@@ -78,7 +78,11 @@ func (c *call) work(ctx context.Context, o placeOptions, f func(context.Context,
 	d, tell := c.show()
 	defer d.stop()
 	undone := context.AfterFunc(ctx, func() {
-		d.note(context.Cause(ctx).Error() + ": undoing what this run created; once more stops at once")
+		doing := "ending"
+		if o.undoes {
+			doing = "undoing what this run created"
+		}
+		d.note(context.Cause(ctx).Error() + ": " + doing + "; once more stops at once")
 	})
 	defer undone()
 	o.change, o.identity, o.progress = true, true, tell
@@ -96,6 +100,9 @@ func (c *call) work(ctx context.Context, o placeOptions, f func(context.Context,
 	res, err := f(ctx, p)
 	d.stop()
 	if err != nil {
+		if o.undoes && isCancel(err) && len(notCancels(err)) == 0 {
+			d.note("undone: what this run created is gone, what was there before is as it was")
+		}
 		return err
 	}
 	if err := c.printUp(p, res, time.Since(began)); err != nil {
