@@ -115,8 +115,11 @@ func classify(err error) (providers.Code, string) {
 func connectError(uri string, err error) error {
 	e := &providers.Error{Op: "connect to", Subject: uri, Err: plain(err)}
 	e.Code, e.Hint = classify(err)
+	// Whoever is neither root nor in the group is let in by polkit, which is asked over the system's message bus.
+	unasked := strings.Contains(err.Error(), "Unable to get system bus connection")
 	switch {
-	case e.Code == providers.Denied:
+	case e.Code == providers.Denied || unasked:
+		e.Code = providers.Denied
 		e.Hint = "sudo usermod -aG libvirt $USER, then log in again; or without root: config: {uri: " + sessionURI + "}"
 	case e.Code == providers.Internal, e.Code == providers.Unavailable:
 		e.Code, e.Hint = providers.Unavailable, startDaemon(uri)

@@ -56,6 +56,7 @@ func TestConnectionErrorsSayWhatToType(t *testing.T) {
 		hint string
 	}{
 		{"qemu:///system", lv.Error{Code: lv.ERR_SYSTEM_ERROR, Message: "Failed to connect socket: Permission denied"}, providers.Denied, "usermod -aG libvirt"},
+		{"qemu:///system", lv.Error{Code: lv.ERR_INTERNAL_ERROR, Message: "Unable to get system bus connection: Could not connect"}, providers.Denied, "usermod -aG libvirt"},
 		{"qemu:///system", lv.Error{Code: lv.ERR_SYSTEM_ERROR, Message: "Failed to connect socket: No such file or directory"}, providers.Unavailable, "systemctl start libvirtd"},
 		{"qemu:///session", lv.Error{Code: lv.ERR_INTERNAL_ERROR, Message: "Unable to find 'libvirtd' binary"}, providers.Unavailable, "apt-get install"},
 	} {

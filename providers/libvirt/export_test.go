@@ -22,33 +22,34 @@ const (
 )
 
 var (
-	ParseConfig      = parseConfig
-	DefaultURI       = defaultURI
-	ParseName        = parseName
-	ParseRef         = parseRef
-	ParseImageVolume = parseImageVolume
-	VolumeName       = volumeName
-	VolumeOwner      = volumeOwner
-	BridgeName       = bridgeName
-	MAC              = mac
-	UUIDOf           = uuidOf
-	NewUUID          = newUUID
-	AddressOf        = addressOf
-	Slots            = slots
-	NewRecord        = newRecord
-	ParseDescription = parseDescription
-	Amend            = amend
-	ChoosePorts      = choosePorts
-	Listening        = listening
-	LostPort         = lostPort
-	Forwards         = forwards
-	Virtualizes      = virtualizes
-	Self             = self
-	Alive            = alive
-	QCOW2Size        = qcow2Size
-	StartTime        = startTime
-	Wrap             = wrap
-	ConnectError     = connectError
+	ParseConfig       = parseConfig
+	DefaultURI        = defaultURI
+	ParseName         = parseName
+	ParseRef          = parseRef
+	ParseImageVolume  = parseImageVolume
+	VolumeName        = volumeName
+	VolumeOwner       = volumeOwner
+	BridgeName        = bridgeName
+	MAC               = mac
+	UUIDOf            = uuidOf
+	NewUUID           = newUUID
+	AddressOf         = addressOf
+	Slots             = slots
+	NewRecord         = newRecord
+	ParseDescription  = parseDescription
+	Amend             = amend
+	ChoosePorts       = choosePorts
+	Listening         = listening
+	LostPort          = lostPort
+	Forwards          = forwards
+	Virtualizes       = virtualizes
+	Self              = self
+	Alive             = alive
+	FirstUnprivileged = firstUnprivileged
+	QCOW2Size         = qcow2Size
+	StartTime         = startTime
+	Wrap              = wrap
+	ConnectError      = connectError
 )
 
 func (r record) Metadata() (string, error) { return r.metadata() }

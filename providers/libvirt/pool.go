@@ -4,12 +4,15 @@ package libvirt
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 
 	lv "libvirt.org/go/libvirt"
 	"libvirt.org/go/libvirtxml"
+
+	"github.com/evenkeel/evenkeel/providers"
 )
 
 // systemDir is beside the folder of libvirt's own default pool, where every distribution's access rules let QEMU read.
@@ -31,6 +34,9 @@ func (p *provider) openPool() (*pool, error) {
 	found, err := p.findPool()
 	if is(err, lv.ERR_NO_STORAGE_POOL) && p.config.Pool == defaultPool {
 		found, err = p.makePool()
+	}
+	if is(err, lv.ERR_NO_STORAGE_POOL) {
+		err = &coded{providers.NotFound, errors.New("there is none of that name"), "make it, or leave out pool: in config; virsh -c " + p.config.URI + " pool-list --all shows what there is"}
 	}
 	if err != nil {
 		return nil, wrap("open", "storage pool "+p.config.Pool, err)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"net"
+	"os"
 	"regexp"
 	"slices"
 	"strconv"
@@ -104,6 +105,13 @@ func inUse(ports []port, p port) bool {
 
 func available(p port, ours []port, taken claim, free func(hostPort) error) error {
 	hp := hostPort{p.Proto, p.Host}
+	if first := firstUnprivileged(); p.Host < first {
+		return &coded{
+			providers.Denied,
+			fmt.Errorf("loopback port %d/%s, pinned for port %d: ports below %d are root's, and QEMU does not run as root", p.Host, p.Proto, p.Guest, first),
+			fmt.Sprintf("pin a port from %d on under publish:", first),
+		}
+	}
 	if inUse(ours, p) || taken[hp] {
 		return &coded{providers.Conflict, fmt.Errorf("loopback port %d/%s, pinned for port %d, belongs to another machine", p.Host, p.Proto, p.Guest), "pin another port under publish:, or none"}
 	}
@@ -111,6 +119,19 @@ func available(p port, ours []port, taken claim, free func(hostPort) error) erro
 		return &coded{providers.Conflict, fmt.Errorf("loopback port %d/%s, pinned for port %d: %w", p.Host, p.Proto, p.Guest, err), "stop what listens there (ss -lntup), or pin another port under publish:"}
 	}
 	return nil
+}
+
+// firstUnprivileged is the first port that anybody may listen on (ip(7), ip_unprivileged_port_start).
+func firstUnprivileged() int {
+	b, err := os.ReadFile("/proc/sys/net/ipv4/ip_unprivileged_port_start")
+	if err != nil {
+		return 1024
+	}
+	n, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	if err != nil {
+		return 1024
+	}
+	return n
 }
 
 func freePort(env, name string, p port, ours []port, taken claim, free func(hostPort) error) (int, error) {

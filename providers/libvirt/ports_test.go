@@ -96,6 +96,16 @@ func TestPinnedPortThatSomebodyHasIsAConflictThatNamesIt(t *testing.T) {
 	}
 }
 
+func TestPinnedPortOfRootIsDenied(t *testing.T) {
+	_, err := libvirt.ChoosePorts("a.b", "c", []providers.Port{{Port: 80, Proto: "tcp", HostPort: 80}}, nil, nil, allFree)
+	if first := libvirt.FirstUnprivileged(); first <= 80 {
+		t.Skipf("here anybody may listen from port %d on", first)
+	}
+	if got := providers.CodeOf(libvirt.Wrap("create", "machine c", err)); got != providers.Denied {
+		t.Errorf("got code %q (%v), want denied", got, err)
+	}
+}
+
 func TestNoFreePortIsExhausted(t *testing.T) {
 	_, err := libvirt.ChoosePorts("a.b", "c", nil, nil, nil, func(libvirt.HostPort) error { return errors.New("in use") })
 	if got := providers.CodeOf(libvirt.Wrap("create", "machine c", err)); got != providers.Exhausted {

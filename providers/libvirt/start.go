@@ -69,7 +69,11 @@ func (p *provider) movePort(ctx context.Context, dom *lv.Domain, r *record, lost
 		return err
 	}
 	if r.Ports[i].Pinned {
-		return available(r.Ports[i], nil, claim{lost: true}, listening)
+		return &coded{
+			providers.Conflict,
+			fmt.Errorf("loopback port %d/%s, pinned for port %d, is in use", lost.port, lost.proto, r.Ports[i].Guest),
+			"stop what listens there (ss -lntup), or pin another port under publish:",
+		}
 	}
 	taken, err := p.claimed(ctx, uuid)
 	if err != nil {
