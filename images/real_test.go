@@ -373,10 +373,10 @@ func TestRealTwoBuildsAtOnceMakeOne(t *testing.T) {
 	count := func(e progress.Event) {
 		mu.Lock()
 		defer mu.Unlock()
-		switch {
-		case e.Stage == "collect":
+		switch e.Stage {
+		case "collect":
 			packs++
-		case e.Stage == "wait":
+		case "wait":
 			waits++
 		}
 	}

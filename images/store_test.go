@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -329,7 +330,7 @@ func TestACancelledFetchEndsWithTheCause(t *testing.T) {
 	s := openStore(t, t.TempDir())
 	ctx, cancel := contextThatEnds(t, 50*time.Millisecond)
 	defer cancel()
-	if _, err := s.FetchFile(ctx, "x", strings.Repeat("a", 64), 10, nil, address); err == nil || err != ctx.Err() {
+	if _, err := s.FetchFile(ctx, "x", strings.Repeat("a", 64), 10, nil, address); err == nil || !errors.Is(err, ctx.Err()) {
 		t.Errorf("got %v; want %v", err, ctx.Err())
 	}
 }

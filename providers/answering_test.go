@@ -201,7 +201,7 @@ func TestAMachineThatWentMeanwhileIsNotReady(t *testing.T) {
 	})
 	p.finished(c, nil)
 	var lists atomic.Int32
-	p.place.listed = func() {
+	p.listed = func() {
 		if lists.Add(1) == 2 { // the one before everything is settled
 			p.place.machines[0].State = providers.Stopped
 		}

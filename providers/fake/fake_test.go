@@ -36,7 +36,6 @@ func TestMain(m *testing.M) {
 type place struct {
 	providers.Provider
 	world    string
-	ref      providers.ImageRef
 	identity *ssh.Identity
 }
 

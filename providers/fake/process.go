@@ -73,7 +73,7 @@ func (p proc) signal(s os.Signal) {
 	if err != nil {
 		return
 	}
-	defer h.Release()
+	defer func() { _ = h.Release() }()
 	if p.alive() {
 		_ = h.Signal(s)
 	}

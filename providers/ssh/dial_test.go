@@ -68,7 +68,7 @@ func TestDialJudgesTheHost(t *testing.T) {
 					t.Errorf("got %q, want it to begin with cannot and say %q", err, c.wantInErr)
 				}
 				for _, kind := range []error{ssh.ErrUntrusted, ssh.ErrUnfinished, ssh.ErrAuth, ssh.ErrUnreachable} {
-					if kind != c.want && errors.Is(err, kind) {
+					if !errors.Is(kind, c.want) && errors.Is(err, kind) {
 						t.Errorf("%v is also %v", err, kind)
 					}
 				}

@@ -50,7 +50,7 @@ func (b *bench) project(ctx context.Context) (string, error) {
 	}
 	keys, err := filepath.Glob("/usr/share/rubygems-integration/all/gems/vagrant-*/keys/vagrant.pub")
 	if err != nil || len(keys) == 0 {
-		return "", fmt.Errorf("cannot find the public key that Debian's vagrant brings: %v", err)
+		return "", fmt.Errorf("cannot find the public key that Debian's vagrant brings: %w", err)
 	}
 	key, err := os.ReadFile(keys[0])
 	if err != nil {

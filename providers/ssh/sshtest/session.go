@@ -28,7 +28,7 @@ func (s *Server) session(ctx context.Context, user string, opening ssh.NewChanne
 	defer cancel()
 	started := false
 	for r := range requests {
-		ok := true
+		var ok bool
 		switch r.Type {
 		case "env":
 			var v struct{ Name, Value string }
