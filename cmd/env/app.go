@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
@@ -27,8 +28,8 @@ type App struct {
 	Dir            string   // where env.yaml is looked for
 	Executable     string   // what the shell hook calls
 
-	// AtOnce is what has to happen before the process may end in the middle: restoring a terminal. The second interrupt calls it.
-	AtOnce func()
+	// atOnce is what has to happen before the process may end in the middle: restoring a terminal. The second interrupt calls it.
+	atOnce atomic.Pointer[func()]
 }
 
 // Exit statuses beside 0.
@@ -73,8 +74,8 @@ func runHere(args []string) int {
 	app := &App{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Args: args, Env: os.Environ(), Dir: dir}
 	app.Executable, _ = os.Executable() // "": the hook calls evenkeel by its name
 	ctx, stop := untilInterrupted(context.Background(), func() {
-		if f := app.AtOnce; f != nil {
-			f()
+		if f := app.atOnce.Load(); f != nil {
+			(*f)()
 		}
 		fmt.Fprintln(os.Stderr, "evenkeel: stopped at once; `evenkeel up` or `evenkeel down` settles what is left")
 		os.Exit(exitInterrupted)

@@ -14,7 +14,7 @@ import (
 func (a *App) doctorVerb() verb {
 	return verb{
 		name: "doctor", about: "check what this computer and the places need",
-		more: "Each line that fails says what to type. With --tier it is about that tier's place only. Nothing is changed.",
+		more: "Each line that fails says what to type. With --tier it is about that tier's place only. No environment is changed.",
 		run:  runDoctor,
 	}
 }

@@ -26,6 +26,7 @@ func runDown(ctx context.Context, c *call) error {
 	}
 	d, tell := c.show()
 	defer d.stop()
+	defer c.tellInterrupt(ctx, d, "ending")()
 	def, plan, err := c.plan(false)
 	if err != nil {
 		return err

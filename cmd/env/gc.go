@@ -194,7 +194,7 @@ func (c *call) collectOne(ctx context.Context, s site, p providers.Provider, g p
 	}
 	defer lock.release()
 	if !c.flag.Bool("yes") {
-		yes, err := c.askYes(fmt.Sprintf("remove %s of %s (%s, %s)?", g.Env, s.provider, machinesOf(g.Machines), g.Reason))
+		yes, err := c.askYes(ctx, fmt.Sprintf("remove %s of %s (%s, %s)?", g.Env, s.provider, machinesOf(g.Machines), g.Reason))
 		if err != nil || !yes {
 			return "not confirmed; --yes does not ask", err
 		}
@@ -203,15 +203,21 @@ func (c *call) collectOne(ctx context.Context, s site, p providers.Provider, g p
 }
 
 // askYes asks on a terminal; without one the answer is no.
-func (c *call) askYes(question string) (bool, error) {
+func (c *call) askYes(ctx context.Context, question string) (bool, error) {
 	if _, ok := terminal(c.Stdin); !ok {
 		return false, nil
 	}
 	fmt.Fprintf(c.Stderr, "%s [y/N] ", oneLine(question))
-	answer, err := bufio.NewReader(c.Stdin).ReadString('\n')
-	if err != nil {
-		return false, nil //nolint:nilerror // no answer is no
+	answer := make(chan string, 1)
+	go func() { // ends with the line, or with the process: a read of a terminal cannot be called off
+		line, _ := bufio.NewReader(c.Stdin).ReadString('\n') // no answer is no
+		answer <- line
+	}()
+	select {
+	case line := <-answer:
+		word := strings.ToLower(strings.TrimSpace(line))
+		return word == "y" || word == "yes", nil
+	case <-ctx.Done():
+		return false, context.Cause(ctx)
 	}
-	word := strings.ToLower(strings.TrimSpace(answer))
-	return word == "y" || word == "yes", nil
 }

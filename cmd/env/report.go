@@ -51,11 +51,8 @@ func notCancels(err error) []error {
 
 // flatten is the failures that were joined into err, each once.
 func flatten(err error) []error {
-	var joined interface{ Unwrap() []error }
-	if j, ok := err.(interface{ Unwrap() []error }); ok && isJoin(err) { //nolint:errorlint // a join deeper down belongs to its own message
-		joined = j
-	}
-	if joined == nil {
+	joined, ok := err.(interface{ Unwrap() []error }) // not deeper: a join down there belongs to its own message
+	if !ok || !isJoin(err, joined.Unwrap()) {
 		return []error{err}
 	}
 	var all []error
@@ -72,9 +69,9 @@ func flatten(err error) []error {
 }
 
 // isJoin tells errors.Join, whose text is its members' and nothing else, from an fmt.Errorf with several %w.
-func isJoin(err error) bool {
+func isJoin(err error, members []error) bool {
 	var lines []string
-	for _, e := range err.(interface{ Unwrap() []error }).Unwrap() { //nolint:errorlint // the caller saw that it is one
+	for _, e := range members {
 		lines = append(lines, e.Error())
 	}
 	return err.Error() == strings.Join(lines, "\n")

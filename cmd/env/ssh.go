@@ -121,7 +121,7 @@ func (c *call) terminal(cmd *ssh.Command) (restore func(), err error) {
 		return nil, fmt.Errorf("cannot set up the terminal: %w", err)
 	}
 	back := func() { _ = term.Restore(fd, state) } // nothing better can be done
-	c.AtOnce = back
+	c.atOnce.Store(&back)
 
 	changed := make(chan os.Signal, 1)
 	signal.Notify(changed, syscall.SIGWINCH)
@@ -145,7 +145,7 @@ func (c *call) terminal(cmd *ssh.Command) (restore func(), err error) {
 	}()
 	return func() {
 		back()
-		c.AtOnce = nil
+		c.atOnce.Store(nil)
 		signal.Stop(changed)
 		close(done)
 		<-ended

@@ -30,6 +30,7 @@ func runStop(ctx context.Context, c *call) error {
 	}
 	d, tell := c.show()
 	defer d.stop()
+	defer c.tellInterrupt(ctx, d, "ending")()
 	p, err := c.open(ctx, placeOptions{change: true, progress: tell})
 	if err != nil {
 		return err

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"time"
 
@@ -77,14 +78,11 @@ func (c *call) work(ctx context.Context, o placeOptions, f func(context.Context,
 	}
 	d, tell := c.show()
 	defer d.stop()
-	undone := context.AfterFunc(ctx, func() {
-		doing := "ending"
-		if o.undoes {
-			doing = "undoing what this run created"
-		}
-		d.note(context.Cause(ctx).Error() + ": " + doing + "; once more stops at once")
-	})
-	defer undone()
+	doing := "ending"
+	if o.undoes {
+		doing = "undoing what this run created"
+	}
+	defer c.tellInterrupt(ctx, d, doing)()
 	o.change, o.identity, o.progress = true, true, tell
 	p, err := c.open(ctx, o)
 	if err != nil {
@@ -112,6 +110,18 @@ func (c *call) work(ctx context.Context, o placeOptions, f func(context.Context,
 		return exitStatus(exitDiffers)
 	}
 	return nil
+}
+
+// tellInterrupt says, as soon as ctx is cancelled, that this was heard and what is being done about it.
+func (c *call) tellInterrupt(ctx context.Context, d display, doing string) func() bool {
+	return context.AfterFunc(ctx, func() {
+		text := context.Cause(ctx).Error() + ": " + doing + "; once more stops at once"
+		if c.quiet() {
+			fmt.Fprintln(c.Stderr, "evenkeel: "+text)
+			return
+		}
+		d.note(text)
+	})
 }
 
 func (c *call) printUp(p *place, res *providers.Result, span time.Duration) error {

@@ -18,8 +18,10 @@ func jsonField(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: json PATH WANT, or json PATH >VARIABLE")
 	}
 	var v any
-	if err := json.Unmarshal([]byte(ts.ReadFile("stdout")), &v); err != nil {
-		ts.Fatalf("stdout is no JSON: %v", err)
+	d := json.NewDecoder(strings.NewReader(ts.ReadFile("stdout")))
+	d.UseNumber()
+	if err := d.Decode(&v); err != nil || d.More() {
+		ts.Fatalf("stdout is not one JSON value: %v", err)
 	}
 	for _, key := range strings.Split(args[0], ".") {
 		switch at := v.(type) {
