@@ -194,14 +194,14 @@ func forwards(text string) []port {
 	var ports []port
 	for line := range strings.Lines(text) {
 		f := strings.Fields(line)
-		if len(f) < 6 || !strings.HasSuffix(f[0], "[HOST_FORWARD]") {
+		if len(f) < 6 {
 			continue
 		}
-		host, err1 := strconv.Atoi(f[3])
-		inside, err2 := strconv.Atoi(f[5])
-		if err1 == nil && err2 == nil {
-			proto, _, _ := strings.Cut(strings.ToLower(f[0]), "[")
-			ports = append(ports, port{Guest: inside, Proto: proto, Host: host})
+		proto := map[string]string{"TCP[HOST_FORWARD]": "tcp", "UDP[HOST_FORWARD]": "udp"}[f[0]]
+		host, err1 := strconv.ParseUint(f[3], 10, 16)
+		inside, err2 := strconv.ParseUint(f[5], 10, 16)
+		if proto != "" && err1 == nil && err2 == nil {
+			ports = append(ports, port{Guest: int(inside), Proto: proto, Host: int(host)})
 		}
 	}
 	return ports

@@ -164,10 +164,12 @@ func TestForwardsAreReadFromTheMonitor(t *testing.T) {
 
 func FuzzForwardsNeverPanic(f *testing.F) {
 	f.Add(usernet)
+	f.Add("[HOST_FORWARD] 0 0 0 0 0")
+	f.Add("TCP[HOST_FORWARD] 0 0 -1 0 99999")
 	f.Fuzz(func(t *testing.T, text string) {
 		for _, p := range libvirt.Forwards(text) {
-			if p.Proto == "" {
-				t.Errorf("%q: got a forward without protocol", text)
+			if p.Proto == "" || p.Host < 0 || p.Guest > 65535 {
+				t.Errorf("%q: got forward %+v", text, p)
 			}
 		}
 		_, _ = libvirt.LostPort(errors.New(text))
