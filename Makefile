@@ -5,7 +5,6 @@ LINT       = $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/evenkeel-dev/bin/golangci-li
 LINT_AT    = v2.15.0
 PREFIX    ?= /usr/local
 PROVIDERS  = $(notdir $(wildcard cmd/env-provider-*))
-export EVENKEEL_TEST_REQUIRE
 
 .PHONY: setup build demo test test-all conformance lint generate bench install clean
 
@@ -20,14 +19,20 @@ build: setup ## bin/evenkeel, bin/env (the same file), bin/env-provider-NAME
 demo: build ## env up of the example: real virtual machines
 	@test/demo.sh
 
-test: EVENKEEL_TEST_REQUIRE ?= libvirt
-test: build ## unit tests under the race detector, then real machines
-	$(GO) vet ./...
-	$(GO) test -race ./...
-	EVENKEEL_TEST_REAL=1 $(GO) test -timeout 15m -count=1 -v -run '$(REAL_SHORT)' ./providers/libvirt/ ./test/e2e/
-	@echo "make test left out: what takes long. make test-all runs it."
+REAL = EVENKEEL_TEST_REAL=1 EVENKEEL_TEST_REQUIRE=libvirt,shop $(GO) test -count=1 -v
 
-test-all: test ## also image builds from nothing, boots under BIOS and UEFI, kill -9 on real machines
+test: build ## vet, everything that boots nothing under the race detector, then libvirt's conformance on real machines
+	$(GO) vet ./...
+	$(GO) test -race -timeout 15m ./...
+	$(REAL) -timeout 15m -run 'TestConformance$$' ./providers/libvirt/
+	@echo "make test left out (make test-all runs it): the example, kill -9 and a stranger on real machines; image builds from nothing,"
+	@echo "as a plain user, reproducibly (EVENKEEL_TEST_USER=NAME); boots under BIOS and UEFI"
+
+test-all: test ## what takes long
+	$(REAL) -timeout 60m ./providers/libvirt/ ./test/real/
+	EVENKEEL_TEST_BUILD=1 $(GO) test -count=1 -v -timeout 90m -run Real ./images/
+	tree=$$(bin/evenkeel -f envs/examples/shop/env.yaml image show web --json | sed -n 's/.*"path": *"\(.*tree.tar\)".*/\1/p') && \
+	EVENKEEL_TEST_BOOT=$$tree $(GO) test -count=1 -v -timeout 40m -run TestPackedTreeBoots ./images/
 
 conformance: build ## make conformance PROVIDER=libvirt
 	EVENKEEL_TEST_REQUIRE=$(PROVIDER) EVENKEEL_TEST_REAL=1 $(GO) test -timeout 30m -count=1 -v ./providers/$(PROVIDER)/
