@@ -26,8 +26,8 @@ func (p *provider) console(ctx context.Context, id string, max int64) ([]byte, e
 	if max <= 0 {
 		return nil, nil
 	}
-	pool, err := p.openPool()
-	if err != nil {
+	pool, err := p.existingPool()
+	if err != nil || pool == nil {
 		return nil, err
 	}
 	v, err := pool.LookupStorageVolByName(volumeName(d.record.Env, d.record.Name, d.uuid, consoleVolume))

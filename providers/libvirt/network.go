@@ -106,10 +106,9 @@ func (p *provider) wireStands(env string, w wire) (bool, error) {
 			return false, err
 		}
 		defer func() { _ = d.Free() }() // only a reference count
-		if _, err := os.Stat(w.sockets); err != nil {
-			return false, nil //nolint:nilerr // whatever is wrong with the folder, ensureWire says it
-		}
-		return d.IsActive()
+		active, err := d.IsActive()
+		_, lost := os.Stat(w.sockets) // what may be wrong with the folder, ensureWire says
+		return active && lost == nil, err
 	}
 	n, err := p.conn.LookupNetworkByName(w.network)
 	if is(err, lv.ERR_NO_NETWORK) {
