@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"google.golang.org/grpc"
@@ -29,16 +30,22 @@ type remote struct {
 	name   string
 	fields []string     // of Spec, that it understands
 	gone   func() error // why nobody answers any more; may wait for a dying process
+	log    hclog.Logger
+	undo   time.Duration // how long a cancelled Put is waited for
 }
 
 // connect asks who is there. The plugin it returns opens through the connection.
-func connect(ctx context.Context, conn grpc.ClientConnInterface, name string, gone func() error) (providers.Plugin, error) {
-	r := &remote{rpc: proto.NewProviderClient(conn), name: name, gone: gone}
+func connect(ctx context.Context, conn grpc.ClientConnInterface, name string, gone func() error, log hclog.Logger) (providers.Plugin, error) {
+	r := &remote{rpc: proto.NewProviderClient(conn), name: name, gone: gone, log: log, undo: undoTime}
+	return r.plugin(ctx)
+}
+
+func (r *remote) plugin(ctx context.Context) (providers.Plugin, error) {
 	info, err := r.rpc.Info(ctx, &proto.InfoRequest{})
 	if err != nil {
 		return providers.Plugin{}, r.fail(ctx, err, "start", r.subject())
 	}
-	if info.GetName() != name {
+	if info.GetName() != r.name {
 		return providers.Plugin{}, &providers.Error{
 			Code: providers.Invalid, Op: "start", Subject: r.subject(),
 			Err: fmt.Errorf("its program says that it is %q", text(info.GetName())),
@@ -46,7 +53,7 @@ func connect(ctx context.Context, conn grpc.ClientConnInterface, name string, go
 	}
 	r.fields = info.GetSpecFields()
 	return providers.Plugin{
-		Name:    name,
+		Name:    r.name,
 		Formats: each(info.GetFormats(), func(f string) images.Format { return images.Format(text(f)) }),
 		Traits:  providers.Traits{Local: info.GetTraits().GetLocal(), HostKernel: info.GetTraits().GetHostKernel()},
 		Open:    r.open,
@@ -134,14 +141,37 @@ func (c *client) knows(spec providers.Spec, op string) error {
 	}
 }
 
-// machine is the machine of a reply.
+// machine is the machine of a reply. One that breaks the contract is an error: it is what the call was to make.
 func (c *client) machine(m *proto.Machine, op string) (providers.Machine, error) {
 	got, err := fromMachine(m)
 	if err == nil && got.ID == "" {
-		err = errors.New("a machine without ID")
+		err = errNoID
 	}
 	if err != nil {
-		return providers.Machine{}, &providers.Error{Code: providers.Internal, Op: op, Subject: c.subject(), Err: fmt.Errorf("it broke the contract: %w", err)}
+		return providers.Machine{}, c.broke(err, op)
 	}
 	return got, nil
+}
+
+// machines are those of a list. One that breaks the contract must not hide the others: it is Unknown, and the log says why. Without an ID no call
+// could name it, so that is an error.
+func (c *client) machines(list []*proto.Machine) ([]providers.Machine, error) {
+	var got []providers.Machine
+	for _, m := range list {
+		there, err := fromMachine(m)
+		if there.ID == "" {
+			return nil, c.broke(errNoID, "list")
+		}
+		if err != nil {
+			c.log.Warn("a machine is listed as unknown: what the provider says of it is not allowed", "machine", there.Name, "reason", err)
+		}
+		got = append(got, there)
+	}
+	return got, nil
+}
+
+var errNoID = errors.New("a machine without ID")
+
+func (r *remote) broke(err error, op string) error {
+	return &providers.Error{Code: providers.Internal, Op: op, Subject: r.subject(), Err: fmt.Errorf("it broke the contract: %w", err)}
 }

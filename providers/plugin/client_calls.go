@@ -29,15 +29,7 @@ func (c *client) ListMachines(ctx context.Context, env string) ([]providers.Mach
 	if err != nil {
 		return nil, c.fail(ctx, err, "list", "machines of "+env)
 	}
-	var list []providers.Machine
-	for _, m := range r.GetMachines() {
-		got, err := c.machine(m, "list")
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, got)
-	}
-	return list, nil
+	return c.machines(r.GetMachines())
 }
 
 func (c *client) ListEnvs(ctx context.Context) ([]providers.EnvInfo, error) {

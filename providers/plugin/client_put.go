@@ -20,13 +20,13 @@ import (
 // undoTime is how long a cancelled Put may take to undo what it did, before it is given up.
 const undoTime = 60 * time.Second
 
-var errUndo = fmt.Errorf("it did not undo its work within %v after the cancel", undoTime)
+var errUndo = errors.New("it did not undo its work")
 
 func (c *client) PutImage(ctx context.Context, img images.Image, p providers.Progress) (providers.ImageRef, error) {
 	reply, err := put(ctx, c.rpc.PutImage,
 		&proto.PutImageRequest{Step: &proto.PutImageRequest_Order{Order: &proto.PutImageOrder{Session: c.session, Image: toImage(img)}}},
 		&proto.PutImageRequest{Step: &proto.PutImageRequest_Cancel{Cancel: &proto.Cancel{}}},
-		func(r *proto.PutImageReply) *proto.Event { return r.GetEvent() }, p)
+		func(r *proto.PutImageReply) *proto.Event { return r.GetEvent() }, p, c.undo)
 	if err != nil {
 		return "", c.putFailed(ctx, err, "image "+img.Recipe)
 	}
@@ -40,7 +40,7 @@ func (c *client) PutMachine(ctx context.Context, spec providers.Spec, img provid
 	reply, err := put(ctx, c.rpc.PutMachine,
 		&proto.PutMachineRequest{Step: &proto.PutMachineRequest_Order{Order: &proto.PutMachineOrder{Session: c.session, Spec: toSpec(spec), Ref: string(img)}}},
 		&proto.PutMachineRequest{Step: &proto.PutMachineRequest_Cancel{Cancel: &proto.Cancel{}}},
-		func(r *proto.PutMachineReply) *proto.Event { return r.GetEvent() }, p)
+		func(r *proto.PutMachineReply) *proto.Event { return r.GetEvent() }, p, c.undo)
 	if err != nil {
 		return providers.Machine{}, c.putFailed(ctx, err, "machine "+spec.Name)
 	}
@@ -50,7 +50,7 @@ func (c *client) PutMachine(ctx context.Context, spec providers.Spec, img provid
 func (c *client) putFailed(ctx context.Context, err error, subject string) error {
 	switch {
 	case errors.Is(err, errUndo):
-		return &providers.Error{Code: providers.Unavailable, Op: "create", Subject: subject, Err: errors.Join(err, ctx.Err()), Hint: "evenkeel gc finds what is left"}
+		return &providers.Error{Code: providers.Unavailable, Op: "create", Subject: subject, Err: fmt.Errorf("%w within %v after the cancel: %w", err, c.undo, ctx.Err()), Hint: "evenkeel gc finds what is left"}
 	case errors.Is(err, ctx.Err()) && ctx.Err() != nil: // before it began
 		return err
 	case failureOf(err) == nil && ctx.Err() != nil: // it died before it had undone
@@ -60,9 +60,9 @@ func (c *client) putFailed(ctx context.Context, err error, subject string) error
 }
 
 // put sends order, passes events on, and returns the reply that is none. When ctx ends it sends cancel and goes on waiting for the end, which comes
-// when all is undone. The stream does not end with ctx, for gRPC would then return at once.
+// when all is undone; after undo it gives up with errUndo. The stream does not end with ctx, for gRPC would then return at once.
 func put[Req, Reply any](ctx context.Context, call func(context.Context, ...grpc.CallOption) (grpc.BidiStreamingClient[Req, Reply], error),
-	order, cancel *Req, event func(*Reply) *proto.Event, p providers.Progress,
+	order, cancel *Req, event func(*Reply) *proto.Event, p providers.Progress, undo time.Duration,
 ) (*Reply, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -89,7 +89,7 @@ func put[Req, Reply any](ctx context.Context, call func(context.Context, ...grpc
 		}
 		select {
 		case <-ended:
-		case <-time.After(undoTime):
+		case <-time.After(undo):
 			giveUp(errUndo)
 		}
 	})

@@ -74,11 +74,11 @@ func newSide() (credentials, error) {
 func (c credentials) config() (*tls.Config, error) {
 	key, err := x509.ParsePKCS8PrivateKey(c.Key)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("cannot read the credentials: %w", err)
 	}
 	peer, err := x509.ParseCertificate(c.Peer)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("cannot read the credentials: %w", err)
 	}
 	only := x509.NewCertPool()
 	only.AddCert(peer)

@@ -84,7 +84,7 @@ func (p *echoProvider) PutMachine(ctx context.Context, s providers.Spec, img pro
 	case "panic":
 		panic("on order")
 	case "flood":
-		for i := range 200_000 {
+		for i := range 30_000 {
 			progress.Emit(providers.Event{Subject: "flood", Stage: fmt.Sprint(i % 7), Done: int64(i)})
 		}
 	case "slow":
@@ -118,10 +118,12 @@ func (p *echoProvider) ListMachines(ctx context.Context, env string) ([]provider
 		return nil, errors.New("plain")
 	case "wrapped":
 		return nil, fmt.Errorf("outside: %w", &providers.Error{Code: providers.Conflict, Op: "list", Subject: "x", Err: errors.New("inside")})
-	case "labels":
+	case "long error":
+		return nil, errors.New(strings.Repeat("x", 1<<20))
+	case "huge":
 		m := machine
-		m.Labels = providers.Labels{"project": strings.Repeat("x", 300)}
-		return []providers.Machine{m}, nil
+		m.Address = strings.Repeat("x", 10_000)
+		return slices.Repeat([]providers.Machine{m}, 2_000), nil
 	}
 	return []providers.Machine{machine, machine}, nil
 }

@@ -67,15 +67,15 @@ func failureOf(err error) *proto.Failure {
 	return nil
 }
 
-// receiveFailure is the error that f stands for. op and subject name the call, for errors that do not name it themselves.
+// receiveFailure is the error that f stands for, its text unchanged. op and subject name the call, for errors without any text.
 func receiveFailure(f *proto.Failure, op, subject string) error {
 	var cause error
 	if f.Message != "" || f.Ended != proto.Ended_ENDED_UNSPECIFIED {
 		cause = &farError{text(f.Message), endedBy(f.Ended)}
 	}
 	if f.Code == "" {
-		if endedBy(f.Ended) != nil {
-			return cause
+		if cause != nil {
+			return cause // a plain error, which has no more than its text
 		}
 		return &providers.Error{Code: providers.Internal, Op: op, Subject: subject, Err: cause}
 	}

@@ -50,6 +50,7 @@ func Launch(ctx context.Context, name string, hold *os.File, log hclog.Logger) (
 	if log == nil {
 		log = hclog.NewNullLogger()
 	}
+	log = log.Named(name)
 	ours, theirs, err := newCredentials()
 	if err != nil {
 		return nil, err
@@ -71,7 +72,7 @@ func Launch(ctx context.Context, name string, hold *os.File, log hclog.Logger) (
 		StartTimeout:     startTime,
 		Stderr:           l.said,
 		SyncStderr:       l.said,
-		Logger:           relayLogger{hclog.NewNullLogger(), log.Named(name)},
+		Logger:           relayLogger{hclog.NewNullLogger(), log},
 		GRPCDialOptions:  dialOptions(),
 		UnixSocketConfig: &goplugin.UnixSocketConfig{TempDir: socketFolder()},
 		RunnerFunc: func(_ hclog.Logger, cmd *exec.Cmd, folder string) (runner.Runner, error) {
@@ -80,7 +81,7 @@ func Launch(ctx context.Context, name string, hold *os.File, log hclog.Logger) (
 			return l.process, nil
 		},
 	})
-	if err := l.start(ctx, name); err != nil {
+	if err := l.start(ctx, name, log); err != nil {
 		err = l.explain(ctx, err, path)
 		l.kill()
 		return nil, err
@@ -88,7 +89,7 @@ func Launch(ctx context.Context, name string, hold *os.File, log hclog.Logger) (
 	return l, nil
 }
 
-func (l *Launched) start(ctx context.Context, name string) error {
+func (l *Launched) start(ctx context.Context, name string, log hclog.Logger) error {
 	defer context.AfterFunc(ctx, l.process.kill)()
 	l.Name = name
 	protocol, err := l.wire.Client()
@@ -99,7 +100,7 @@ func (l *Launched) start(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	if l.Plugin, err = connect(ctx, raw.(*grpc.ClientConn), name, l.gone); err != nil {
+	if l.Plugin, err = connect(ctx, raw.(*grpc.ClientConn), name, l.gone, log); err != nil {
 		return err
 	}
 	// There is but this connection. Its socket goes at once, so that even where both sides are killed nothing of it stays.

@@ -32,35 +32,22 @@ func openInMemory(ctx context.Context, p providers.Plugin, config json.RawMessag
 		log = hclog.NewNullLogger()
 	}
 	s := newServer(p, log)
-	listener := bufconn.Listen(64 << 10)
-	g := grpc.NewServer(s.options()...)
-	proto.RegisterProviderServer(g, s)
-	served := make(chan error, 1)
-	go func() { served <- g.Serve(listener) }()
+	conn, stop, err := overMemory(s, s.options()...)
+	if err != nil {
+		return nil, err
+	}
 	shut := func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)
 		defer cancel()
 		s.end(ctx)
-		g.Stop()
-		<-served
+		stop()
 	}
 	defer func() {
 		if err != nil {
 			shut()
 		}
 	}()
-	conn, err := grpc.NewClient("passthrough:memory", append(dialOptions(),
-		grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) }))...)
-	if err != nil {
-		return nil, err
-	}
-	defer func() {
-		if err != nil {
-			_ = conn.Close()
-		}
-	}()
-	near, err := connect(ctx, conn, p.Name, func() error { return errors.New("it was closed") })
+	near, err := connect(ctx, conn, p.Name, errClosed, log)
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +55,29 @@ func openInMemory(ctx context.Context, p providers.Plugin, config json.RawMessag
 	if err != nil {
 		return nil, err
 	}
-	return &inMemory{opened.(*client), func() { _ = conn.Close(); shut() }}, nil
+	return &inMemory{opened.(*client), shut}, nil
+}
+
+func errClosed() error { return errors.New("it was closed") }
+
+// overMemory is a connection to s, until stop.
+func overMemory(s proto.ProviderServer, options ...grpc.ServerOption) (conn *grpc.ClientConn, stop func(), err error) {
+	listener := bufconn.Listen(64 << 10)
+	conn, err = grpc.NewClient("passthrough:memory", append(dialOptions(),
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) }))...)
+	if err != nil {
+		return nil, nil, err
+	}
+	g := grpc.NewServer(options...)
+	proto.RegisterProviderServer(g, s)
+	served := make(chan error, 1)
+	go func() { served <- g.Serve(listener) }()
+	return conn, func() {
+		_ = conn.Close()
+		g.Stop()
+		<-served
+	}, nil
 }
 
 // inMemory takes the server down with the provider.

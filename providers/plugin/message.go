@@ -3,7 +3,10 @@
 package plugin
 
 import (
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/evenkeel/evenkeel/images"
@@ -87,17 +90,21 @@ func toMachine(m providers.Machine) *proto.Machine {
 	}
 }
 
-// fromMachine refuses what no provider may say: labels beyond the rules, ports that are none. A state it does not know is Unknown.
+// fromMachine is m as far as it keeps the rules. With an error, of what breaks them, the machine's state is Unknown and the rest can be shown: labels
+// are readable's, ports that are none are left out. A state it does not know is Unknown without error.
 func fromMachine(m *proto.Machine) (providers.Machine, error) {
 	labels := fromLabels(m.GetLabels())
-	if err := labels.Validate(); err != nil {
-		return providers.Machine{}, fmt.Errorf("machine %q: %w", text(m.GetName()), err)
+	broken := labels.Validate()
+	if broken != nil {
+		labels = readable(labels)
 	}
-	ports := each(m.GetPorts(), fromPort)
-	for _, p := range ports {
+	var ports []providers.Port
+	for _, p := range each(m.GetPorts(), fromPort) {
 		if p.Port < 1 || p.Port > 65535 || p.HostPort < 0 || p.HostPort > 65535 || p.Proto != "tcp" && p.Proto != "udp" {
-			return providers.Machine{}, fmt.Errorf("machine %q: %+v is no port", text(m.GetName()), p)
+			broken = errors.Join(broken, fmt.Errorf("port %d to %d of protocol %.20q is none", p.HostPort, p.Port, p.Proto))
+			continue
 		}
+		ports = append(ports, p)
 	}
 	state := providers.State(m.GetState())
 	switch state {
@@ -105,10 +112,38 @@ func fromMachine(m *proto.Machine) (providers.Machine, error) {
 	default:
 		state = providers.Unknown
 	}
+	if broken != nil {
+		state, broken = providers.Unknown, errors.New(text(broken.Error()))
+	}
 	return providers.Machine{
 		ID: text(m.GetId()), Env: text(m.GetEnv()), Name: text(m.GetName()), State: state, SSH: text(m.GetSsh()), Address: text(m.GetAddress()),
 		Ports: ports, Labels: labels, Created: fromTime(m.GetCreated()),
-	}, nil
+	}, broken
+}
+
+// unreadable stands for a label's value that breaks the rules. To leave the label out would say that it is absent, and a machine without a project is
+// taken for anybody's.
+const unreadable = "unreadable"
+
+// readable is what of l keeps the rules: values that do not are unreadable, keys that do not are left out. Of more than MaxLabels the core's own stay,
+// then the first by key.
+func readable(l providers.Labels) providers.Labels {
+	own := []string{
+		providers.LabelProject, providers.LabelEnv, providers.LabelName, providers.LabelSpec, providers.LabelImageKey, providers.LabelImageDigest,
+		providers.LabelHostCA, providers.LabelOwner, providers.LabelCreated, providers.LabelExpires,
+	}
+	kept := providers.Labels{}
+	for _, k := range append(own, slices.Sorted(maps.Keys(l))...) {
+		v, there := l[k]
+		switch {
+		case !there || len(kept) == providers.MaxLabels || (providers.Labels{k: ""}).Validate() != nil:
+		case (providers.Labels{k: v}).Validate() != nil:
+			kept[k] = unreadable
+		default:
+			kept[k] = v
+		}
+	}
+	return kept
 }
 
 func toEnv(e providers.EnvInfo) *proto.EnvInfo {

@@ -172,6 +172,33 @@ func TestHeldLockLivesAsLongAsThePlugin(t *testing.T) {
 	_ = again.Close()
 }
 
+func TestRunningPluginLeavesNothingToCleanUp(t *testing.T) {
+	p, _ := open(t, launch(t, "echo"))
+	left, err := os.ReadDir(os.TempDir())
+	if err != nil || len(left) != 0 { // so that kill -9 of both sides leaves nothing either
+		t.Errorf("while it runs the folder of temporary files holds %v, %v", left, err)
+	}
+	_, err = p.ListEnvs(t.Context())
+	same(t, "ListEnvs", err, 0, 0)
+}
+
+func TestTwoOpensOnOneProcessAreTwoProviders(t *testing.T) {
+	l := launch(t, "echo")
+	first, firstJournal := open(t, l)
+	second, secondJournal := open(t, l)
+	same(t, "first", first.DeleteMachine(t.Context(), "a"), 0, 0)
+	same(t, "second", second.DeleteMachine(t.Context(), "b"), 0, 0)
+	same(t, "Close of the first", first.Close(), 0, 0)
+	if err := first.DeleteMachine(t.Context(), "c"); providers.CodeOf(err) != providers.Invalid || !strings.Contains(err.Error(), "closed") {
+		t.Errorf("use of the closed one: got %v", err)
+	}
+	same(t, "Close again", first.Close(), 0, 0)
+	same(t, "second after that", second.DeleteMachine(t.Context(), "d"), 0, 0)
+	same(t, "Close of the process", l.Close(), 0, 0)
+	same(t, "journal of the first", nil, firstJournal(), "delete a\nclosed\n")
+	same(t, "journal of the second", nil, secondJournal(), "delete b\ndelete d\nclosed\n")
+}
+
 const clientOf = "EVENKEEL_TEST_CLIENT_OF"
 
 // TestClientProcess is no test of its own: TestKilledClient runs it as the client that is killed.

