@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/evenkeel/evenkeel/envs"
@@ -253,15 +252,7 @@ func (r *run) result(machines []Machine) *Result {
 	for _, name := range sortedKeys(r.changes) {
 		res.Changes = append(res.Changes, r.changes[name])
 	}
-	byName := func(a, b string) int {
-		return slices.Index(r.core.machineNames(), a) - slices.Index(r.core.machineNames(), b)
-	}
-	slices.SortStableFunc(res.Changes, func(a, b Change) int { return byName(a.Machine, b.Machine) })
-	slices.SortStableFunc(res.Machines, func(a, b Machine) int {
-		if d := byName(a.Name, b.Name); d != 0 {
-			return d
-		}
-		return strings.Compare(a.Name, b.Name)
-	})
+	slices.SortFunc(res.Changes, func(a, b Change) int { return envs.CompareNames(a.Machine, b.Machine) })
+	slices.SortFunc(res.Machines, func(a, b Machine) int { return envs.CompareNames(a.Name, b.Name) })
 	return res
 }
