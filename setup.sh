@@ -18,7 +18,9 @@ qemu-utils               qcow2
 libvirt-daemon-system libvirt-clients libvirt-daemon-driver-qemu   the laptop tier
 qemu-system-x86 seabios ovmf   its machines
 openssh-client           tests of ssh-config against the real client
-nftables iproute2 procps tar util-linux   the fake machines of the tests
+nftables iproute2 procps tar util-linux perl   the fake machines of the tests
+zsh fish                 tests of the hook and of completion in real shells
+curl                     the demo's look at the page
 '
 list() { echo "$packages" | sed 's/  .*//' | tr ' ' '\n' | sed '/^$/d'; }
 

@@ -10,7 +10,7 @@ echo '$ evenkeel up'
 url=$("$env" status --json | sed -n 's/.*"\(http:[^"]*\)".*/\1/p' | head -n 1)
 echo
 echo "\$ curl $url"
-if command -v curl >/dev/null; then curl -fsS --max-time 60 "$url"; else "$env" ssh web-1 -- wget -qO- http://localhost/; fi
+curl -fsS --max-time 60 "$url"
 cat <<'TXT'
 
 It runs. What to try next, in envs/examples/shop (put bin/ on your PATH first):

@@ -40,7 +40,13 @@ func (c *call) show() (display, progress.Func) {
 	default:
 		d = &plain{w: c.Stderr, rows: map[string]*row{}}
 	}
-	return d, d.event
+	return d, func(e progress.Event) {
+		if e.Subject == "" && e.Total == 0 && e.Detail != "" {
+			d.note(e.Detail) // said of the whole place; it measures nothing and has no end
+			return
+		}
+		d.event(e)
+	}
 }
 
 type silent struct{}

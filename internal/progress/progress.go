@@ -3,7 +3,7 @@
 // Package progress is how long work tells what it is doing. It carries data, never text layout.
 package progress
 
-// Event is one step of one subject. An event with Total > 0 measures; one with Done == Total ends its stage.
+// Event is one step of one subject. One without Subject and without Total is a remark on the whole, said once. An event with Total > 0 measures; one with Done == Total ends its stage.
 type Event struct {
 	Subject string `json:"subject"`          // a machine (web-1), an image (web), or "" for the whole
 	Stage   string `json:"stage"`            // a short fixed word: fetch, unpack, create, boot, contact, settle, health

@@ -68,7 +68,6 @@ func (p *provider) sayAccelerator(kvm bool, progress providers.Progress) {
 	}
 	p.tell.Do(func() {
 		_, why := p.accelerator()
-		progress.Emit(providers.Event{Stage: "create", Detail: "without KVM, in emulation: " + why})
-		p.log.Warn("machines run in emulation, which is several times slower than KVM", "reason", why)
+		progress.Emit(providers.Event{Stage: "create", Detail: "machines run in emulation, several times slower than with KVM: " + why})
 	})
 }
