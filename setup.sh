@@ -20,7 +20,7 @@ qemu-system-x86 seabios ovmf   its machines
 openssh-client           tests of ssh-config against the real client
 nftables iproute2 procps tar util-linux perl   the fake machines of the tests
 zsh fish                 tests of the hook and of completion in real shells
-curl                     the demo's look at the page
+curl                     fetching the page of the demo
 '
 list() { echo "$packages" | sed 's/  .*//' | tr ' ' '\n' | sed '/^$/d'; }
 
