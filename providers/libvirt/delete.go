@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	lv "libvirt.org/go/libvirt"
 
@@ -60,7 +61,7 @@ func (p *provider) removeEmptyWire(ctx context.Context, env string) error {
 	if err != nil || len(left) > 0 {
 		return err
 	}
-	return p.removeWire(env)
+	return p.removeWire(ctx, env)
 }
 
 // removeVolumes deletes the volumes that match, and what the console's log was rotated to, which the pool learns of by looking again.
@@ -101,14 +102,19 @@ func (p *provider) deleteEnv(ctx context.Context, env string) error {
 	if err != nil {
 		return err
 	}
-	var errs []error
-	for _, d := range list {
-		if err := p.remove(ctx, d.uuid); err != nil {
-			errs = append(errs, fmt.Errorf("machine %s: %w", d.record.Name, err))
-		}
+	// At once, since QEMU takes a second or two to end.
+	errs := make([]error, len(list))
+	var work sync.WaitGroup
+	for i, d := range list {
+		work.Go(func() {
+			if err := p.remove(ctx, d.uuid); err != nil {
+				errs[i] = fmt.Errorf("machine %s: %w", d.record.Name, err)
+			}
+		})
 	}
-	if len(errs) > 0 {
-		return errors.Join(errs...)
+	work.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return err
 	}
 	// A machine that another process makes at this moment keeps its volumes.
 	left, err := p.domains(ctx, env)
@@ -126,5 +132,5 @@ func (p *provider) deleteEnv(ctx context.Context, env string) error {
 	if err != nil || len(left) > 0 {
 		return err
 	}
-	return p.removeWire(env)
+	return p.removeWire(ctx, env)
 }

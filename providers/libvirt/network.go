@@ -156,11 +156,24 @@ func (p *provider) defineBridge(r networkRecord) (*lv.Network, error) {
 	return p.conn.NetworkDefineXML(text)
 }
 
-// removeWire removes the environment's network. Absent is success.
-func (p *provider) removeWire(env string) error {
-	if p.config.session() {
-		return p.removeSwitch(env)
+// removeWire removes the environment's network. Absent is success. Of two at once one may fail where the other is quicker, and then finds
+// nothing left.
+func (p *provider) removeWire(ctx context.Context, env string) (err error) {
+	const tries = 5
+	for range tries {
+		if p.config.session() {
+			err = p.removeSwitch(env)
+		} else {
+			err = p.removeBridge(env)
+		}
+		if err == nil || pause(ctx) != nil {
+			return err
+		}
 	}
+	return err
+}
+
+func (p *provider) removeBridge(env string) error {
 	n, err := p.conn.LookupNetworkByName(envName(env))
 	if is(err, lv.ERR_NO_NETWORK) {
 		return nil
