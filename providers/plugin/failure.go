@@ -69,9 +69,9 @@ func failureOf(err error) *proto.Failure {
 
 // receiveFailure is the error that f stands for, its text unchanged. op and subject name the call, for errors without any text.
 func receiveFailure(f *proto.Failure, op, subject string) error {
-	var cause error
-	if f.Message != "" || f.Ended != proto.Ended_ENDED_UNSPECIFIED {
-		cause = &farError{text(f.Message), endedBy(f.Ended)}
+	cause := endedBy(f.Ended)
+	if f.Message != "" {
+		cause = &farError{text(f.Message), cause}
 	}
 	if f.Code == "" {
 		if cause != nil {
