@@ -24,7 +24,7 @@
 // Whatever the recipe says, the builder adds what the rest of the project relies on; package guest has it, file by file:
 //
 //   - systemd, systemd-networkd (DHCP on every real interface that nothing else configures), openssh-server, sudo, nftables, cloud-init,
-//     growpart, a kernel with drivers for virtio, Xen, ENA, NVMe and common servers.
+//     a kernel with drivers for virtio, Xen, ENA, NVMe and common servers.
 //   - the user "evenkeel" (uid 900, home /home/evenkeel, shell /bin/bash, no password matches) with password-less sudo: the login of the
 //     core.
 //   - sshd: host key and certificate at /etc/ssh/ssh_host_ed25519_key[-cert.pub] only; AuthorizedKeysFile
