@@ -39,7 +39,7 @@ func TestErrorsHaveCodes(t *testing.T) {
 		if !strings.HasPrefix(err.Error(), "cannot create machine web-1: ") || strings.Contains(err.Error(), "virError") {
 			t.Errorf("got text %q", err)
 		}
-		if again := libvirt.Wrap("x", "y", err); again != err {
+		if again := libvirt.Wrap("x", "y", err); !errors.Is(again, err) || again.Error() != err.Error() {
 			t.Errorf("wrapped twice: %v", again)
 		}
 	}

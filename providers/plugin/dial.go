@@ -4,6 +4,7 @@ package plugin
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"sync"
@@ -80,7 +81,7 @@ func (c *client) DialSSH(ctx context.Context, id string) (net.Conn, error) {
 	stream, err := c.rpc.DialSSH(streamCtx)
 	if err == nil {
 		err = stream.Send(&proto.DialRequest{Session: c.session, Id: id})
-		if err == nil || err == io.EOF { // io.EOF: the reason comes with Recv
+		if err == nil || errors.Is(err, io.EOF) { // io.EOF: the reason comes with Recv
 			_, err = stream.Recv()
 		}
 	}

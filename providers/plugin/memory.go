@@ -71,8 +71,11 @@ func overMemory(s proto.ProviderServer, options ...grpc.ServerOption) (conn *grp
 	}
 	g := grpc.NewServer(options...)
 	proto.RegisterProviderServer(g, s)
-	served := make(chan error, 1)
-	go func() { served <- g.Serve(listener) }()
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		_ = g.Serve(listener) // ends by Stop
+	}()
 	return conn, func() {
 		_ = conn.Close()
 		g.Stop()
