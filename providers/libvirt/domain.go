@@ -73,7 +73,8 @@ func (g guest) define() (string, error) {
 	return d.Marshal()
 }
 
-// emulatedCPU is QEMU's plain 64-bit processor: what newer ones add, emulation only does slower.
+// emulatedCPU is QEMU's plain 64-bit processor: what newer ones add, emulation only does slower. A boot until SSH answers cost 27 s of
+// processor time with it, and 61 s with QEMU's "max" (QEMU 7.2, Debian 12, one CPU).
 func emulatedCPU() *libvirtxml.DomainCPU {
 	return &libvirtxml.DomainCPU{Mode: "custom", Match: "exact", Model: &libvirtxml.DomainCPUModel{Fallback: "forbid", Value: "qemu64"}}
 }
@@ -84,8 +85,8 @@ func (g guest) devices() *libvirtxml.DomainDeviceList {
 		Disks: []libvirtxml.DomainDisk{
 			{
 				Device: "disk",
-				// The default cache mode honours the guest's flushes, so a machine survives a crash of this computer; unmap gives back what
-				// the guest deletes.
+				// The default cache mode honours the guest's flushes, so a machine survives a crash of this computer ("unsafe" boots no
+				// faster); unmap gives back what the guest deletes.
 				Driver: &libvirtxml.DomainDiskDriver{Name: "qemu", Type: "qcow2", Discard: "unmap"},
 				Source: fileSource(g.pool.path(g.volume(diskVolume))),
 				Target: &libvirtxml.DomainDiskTarget{Dev: "vda", Bus: "virtio"},
