@@ -92,7 +92,11 @@ func (c *Core) found(ctx context.Context) (map[string]Machine, error) {
 	}
 	byName := make(map[string]Machine, len(list))
 	for _, m := range list {
-		if err := c.owned("its machine "+m.Name, m.Labels[LabelProject]); err != nil {
+		project := m.Labels[LabelProject]
+		if project == "" && m.State != Partial && m.State != Unknown {
+			project = "(none)" // a whole machine that says nothing of whose it is was not made by us
+		}
+		if err := c.owned("its machine "+m.Name, project); err != nil {
 			return nil, err
 		}
 		byName[m.Name] = m
