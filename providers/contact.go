@@ -22,7 +22,7 @@ const bootstrapLife = time.Hour
 
 // finalScript makes the machine's own host key, prints its public half, reads the certificate for it, and only then puts both in
 // place of the bootstrap pair. It reads the certificate before it moves anything, so a client that dies leaves either pair whole; only power lost between the two moves
-// leaves a machine that nobody can verify, and that only a rebuild mends.
+// leaves a machine that nobody can verify, and that only a rebuild mends. The signal is what `systemctl reload ssh` comes to, without a second of emulation.
 const finalScript = `set -eu
 umask 077
 k=` + PathHostKey + `
@@ -35,8 +35,8 @@ chmod 0644 "$k.cert" "$k.new.pub"
 mv -f "$k.new" "$k"
 mv -f "$k.new.pub" "$k.pub"
 mv -f "$k.cert" ` + PathHostCert + `
-sync
-systemctl reload ssh
+sync "$k" ` + PathHostCert + `
+if read -r pid 2>/dev/null </run/sshd.pid; then kill -HUP "$pid"; else systemctl reload ssh; fi
 `
 
 // principal is the name a machine's host certificate is made out to, and the HostKeyAlias of its ssh_config block.
@@ -110,33 +110,48 @@ func (c *Core) abandoned(m Machine) bool {
 	return m.Labels[LabelOwner] == c.owner() || older(m.Created, time.Now())
 }
 
-// contact dials until the machine answers with its final certificate, finishing it where ca is its CA and it still has the bootstrap one.
-// It gives up at ctx's end or at the first answer that waiting cannot change. Whether the machine became ours or another run's is the same to the caller.
+// contact dials until the machine answers. Where ca is its CA and it still has the bootstrap certificate, it is given its own key over that session,
+// which is returned: not Finished, so that the caller proves the new certificate before it calls the machine ready. It gives up at ctx's end or at
+// the first answer that waiting cannot change. Whether the machine became ours or another run's is the same to the caller.
 func (c *Core) contact(ctx context.Context, m Machine, ca *ssh.HostCA) (*ssh.Client, error) {
 	t, err := c.target(m, "")
 	if err != nil {
 		return nil, err
 	}
 	t.Bootstrap = ca != nil && ca.PublicKey() == t.HostCA
-	foreign := !t.Bootstrap && !c.abandoned(m) // another run may be finishing it right now
+	// Without its final certificate it may be one that another run is giving it right now.
+	client, err := dial(ctx, t, ca != nil || !c.abandoned(m))
+	if err != nil || client.Finished() {
+		return client, err
+	}
+	if err := c.finish(ctx, m, client, ca); err != nil {
+		_ = client.Close() // the machine goes with it
+		return nil, fmt.Errorf("cannot give machine %s its own host key: %w", m.Name, err)
+	}
+	return client, nil
+}
+
+// proveWithin is how long sshd may take to show the certificate it was told of; it reloads in less than a second in emulation.
+const proveWithin = time.Minute
+
+// prove dials a machine that was just given its own key: what answers has the final certificate.
+func (c *Core) prove(ctx context.Context, m Machine) (*ssh.Client, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, proveWithin, fmt.Errorf("no final host certificate shown within %s", proveWithin))
+	defer cancel()
+	t, err := c.target(m, "")
+	if err != nil {
+		return nil, err
+	}
+	return dial(ctx, t, true)
+}
+
+// dial tries until somebody answers whom t trusts, with ever longer pauses. With patience it goes on while the machine is unfinished.
+func dial(ctx context.Context, t ssh.Target, patient bool) (*ssh.Client, error) {
 	wait := 100 * time.Millisecond
 	for {
 		client, err := ssh.Dial(ctx, t)
-		switch {
-		case err == nil && client.Finished():
-			return client, nil
-		case err == nil:
-			err := c.finish(ctx, m, client, ca)
-			_ = client.Close() // its host key is the bootstrap one: of no further use
-			if err != nil {
-				return nil, fmt.Errorf("cannot give machine %s its own host key: %w", m.Name, err)
-			}
-			t.Bootstrap = false
-			continue
-		case errors.Is(err, ssh.ErrUnreachable):
-		case errors.Is(err, ssh.ErrUnfinished) && (foreign || ca != nil): // ours, reloading; or another run's
-		default:
-			return nil, err
+		if err == nil || !errors.Is(err, ssh.ErrUnreachable) && !(patient && errors.Is(err, ssh.ErrUnfinished)) {
+			return client, err
 		}
 		select {
 		case <-ctx.Done():

@@ -230,6 +230,9 @@ func (r *run) settle(ctx context.Context, m envs.Machine, there Machine, all []M
 	return c.stage(ctx, m.Name, StageSettle, func() error {
 		ctx, cancel := context.WithTimeoutCause(ctx, c.settleDeadline(), fmt.Errorf("not settled within %s", c.settleDeadline()))
 		defer cancel()
+		if !client.Finished() { // made a moment ago
+			return r.settleNew(ctx, there, want, client)
+		}
 		have, err := settledDigest(ctx, client)
 		if err != nil || have == want.digest {
 			return err
@@ -244,6 +247,23 @@ func (r *run) settle(ctx context.Context, m envs.Machine, there Machine, all []M
 		}
 		return nil
 	})
+}
+
+// settleNew settles a new machine over the session of first contact, and meanwhile proves that it shows its final certificate; the proven
+// connection takes the other's place.
+func (r *run) settleNew(ctx context.Context, there Machine, want settlement, first *ssh.Client) error {
+	var proven *ssh.Client
+	err := each([]func() error{
+		func() error { return want.lay(ctx, first) },
+		func() (err error) {
+			proven, err = r.core.prove(ctx, there)
+			return err
+		},
+	}, func(f func() error) error { return f() })
+	if proven != nil {
+		r.keep(there.Name, proven)
+	}
+	return err
 }
 
 // result is what the run came to.

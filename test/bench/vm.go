@@ -142,7 +142,7 @@ func (b *bench) look(ctx context.Context, dir string, v *vagrant) error {
 		return err
 	}
 	config := filepath.Join(b.dir, "ssh_config")
-	block, err := exec.CommandContext(ctx, filepath.Join(b.bin, "evenkeel"), "-f", filepath.Join(dir, "env.yaml"), "ssh-config").Output()
+	block, err := exec.CommandContext(ctx, filepath.Join(b.bin, "evenkeel"), "ssh-config", "-f", filepath.Join(dir, "env.yaml")).Output()
 	if err != nil {
 		return err
 	}
@@ -164,7 +164,7 @@ func (b *bench) look(ctx context.Context, dir string, v *vagrant) error {
 
 // artefacts are the files of the bench's image, as `image show --json` tells them.
 func (b *bench) artefacts(ctx context.Context, dir string) (map[string]struct{ Path string }, error) {
-	out, err := exec.CommandContext(ctx, filepath.Join(b.bin, "evenkeel"), "-f", filepath.Join(dir, "env.yaml"), "image", "show", "bench", "--json").Output()
+	out, err := exec.CommandContext(ctx, filepath.Join(b.bin, "evenkeel"), "image", "show", "bench", "--json", "-f", filepath.Join(dir, "env.yaml")).Output()
 	if err != nil {
 		return nil, err
 	}
