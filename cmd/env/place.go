@@ -70,7 +70,7 @@ func (c *call) openPlan(ctx context.Context, def *envs.Definition, plan *envs.Pl
 		return nil, err
 	}
 	p.Core = &providers.Core{
-		Plan: plan, Plugin: p.launched.Plugin, Provider: provider, Owner: c.owner(), Progress: o.progress, Log: log,
+		Plan: plan, Plugin: p.launched.Plugin, Provider: providers.Retry(provider), Owner: c.owner(), Progress: o.progress, Log: log,
 	}
 	if o.identity {
 		if p.Identity, err = c.identity(); err != nil {
