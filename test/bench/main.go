@@ -7,6 +7,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -80,21 +81,22 @@ func run(ctx context.Context, rounds int, only, out string) error {
 	sections := []struct {
 		name string
 		run  func(context.Context) error
-	}{{"handoff", b.handoff}, {"vm", b.virtualMachine}, {"image", b.image}}
+	}{{"handoff", b.handoff}, {"vm", b.virtualMachine}, {"vagrant", b.againstVagrant}, {"image", b.image}}
+	var failed []error
 	for _, s := range sections {
 		if only != "" && !slices.Contains(strings.Split(only, ","), s.name) {
 			continue
 		}
 		if err := s.run(ctx); err != nil {
-			return fmt.Errorf("%s: %w", s.name, err)
+			failed = append(failed, fmt.Errorf("%s: %w", s.name, err)) // what the others found is still worth printing
 		}
 	}
 	b.print()
 	data, err := json.MarshalIndent(b.report, "", "  ")
-	if err != nil {
-		return err
+	if err == nil {
+		err = os.WriteFile(out, append(data, '\n'), 0o644)
 	}
-	return os.WriteFile(out, append(data, '\n'), 0o644)
+	return errors.Join(append(failed, err)...)
 }
 
 type bench struct {

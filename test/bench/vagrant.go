@@ -6,8 +6,12 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
+
+	"github.com/evenkeel/evenkeel/images"
 )
 
 // vagrant is Debian's vagrant with vagrant-libvirt, its box made of the same disk, kernel and initial RAM disk.
@@ -46,11 +50,11 @@ func newVagrant(ctx context.Context, b *bench, project string) (*vagrant, error)
     %s
     v.memory = %d; v.cpus = %d
     v.kernel = %q; v.initrd = %q
-    v.cmd_line = "root=LABEL=evenkeel-root ro console=ttyS0,115200 net.ifnames=0 quiet cloud-init=disabled"
+    v.cmd_line = %q
     v.graphics_type = "none"; v.video_type = "none"
   end
 end
-`, type_, cpu, benchMemory, benchCPUs, kernel, initrd)
+`, type_, cpu, benchMemory, benchCPUs, kernel, initrd, images.KernelArgs)
 	for name, content := range map[string]string{
 		"Vagrantfile":       vagrantfile,
 		"box/Vagrantfile":   "Vagrant.configure(\"2\") {}\n",
@@ -93,7 +97,12 @@ func (v *vagrant) up(ctx context.Context) (time.Duration, error) {
 func (v *vagrant) close(ctx context.Context) {
 	ctx = context.WithoutCancel(ctx)
 	_, _ = v.run(ctx, "destroy", "-f")
-	_, _ = timed(ctx, v.dir, nil, "virsh", "-c", "qemu:///system", "vol-delete", "--pool", "default", "bench_vagrant_box_image_0_box.img")
+	volumes, _ := exec.CommandContext(ctx, "virsh", "-c", "qemu:///system", "vol-list", "default").Output()
+	for _, word := range strings.Fields(string(volumes)) {
+		if strings.HasPrefix(word, "bench_vagrant_box_image") {
+			_, _ = timed(ctx, v.dir, nil, "virsh", "-c", "qemu:///system", "vol-delete", "--pool", "default", word)
+		}
+	}
 	_, _ = timed(ctx, v.dir, nil, "virsh", "-c", "qemu:///system", "net-destroy", "vagrant-libvirt")
 	_, _ = timed(ctx, v.dir, nil, "virsh", "-c", "qemu:///system", "net-undefine", "vagrant-libvirt")
 }
