@@ -117,6 +117,8 @@ func Services() (enable, mask []string) {
 		"modprobe@configfs.service", "modprobe@dm_mod.service", "modprobe@drm.service", "modprobe@fuse.service", "modprobe@loop.service",
 		"sys-fs-fuse-connections.mount", "sys-kernel-config.mount", "sys-kernel-debug.mount", "sys-kernel-tracing.mount",
 		"proc-sys-fs-binfmt_misc.automount", "systemd-binfmt.service",
+		// The boot's entry in wtmp, which the journal has too, and for which sysinit.target would wait.
+		"systemd-update-utmp.service", "systemd-update-utmp-runlevel.service",
 		// Network configuration from the kernel command line.
 		"systemd-network-generator.service",
 	}
