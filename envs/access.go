@@ -64,6 +64,10 @@ func (l *loader) user(n *strictyaml.Node) string {
 		if r == nil || r.HasUser(name) {
 			continue
 		}
+		if name == "root" {
+			n.Errorf("got %q; nobody logs in as root", clip(name)).Hint = "leave user out for the login " + DefaultUser + ", which every image has and which may use sudo"
+			return name
+		}
 		n.Errorf("got %q; the recipe %s has no such user, so nobody could log in", clip(name), file).Hint =
 			fmt.Sprintf("add it there: users: {%s: {shell: /bin/bash}}, or leave user out for the login %s, which every image has", clip(name), DefaultUser)
 	}

@@ -44,6 +44,7 @@ func ProjectName(folder string) string {
 		}
 		return '-'
 	}, folder)
+	name = strings.Join(strings.FieldsFunc(name, func(r rune) bool { return r == '-' }), "-")
 	name = strings.TrimLeft(name, "-0123456789")
 	name = strings.TrimRight(name[:min(len(name), 24)], "-")
 	if name == "" {

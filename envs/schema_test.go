@@ -268,7 +268,7 @@ func loads(t *testing.T, name, id string) {
 
 func TestProjectNamesAreLabels(t *testing.T) {
 	for folder, want := range map[string]string{
-		"shop": "shop", "My Shop": "my-shop", "2nd_try": "nd-try", "---": "project", "": "project", "日本": "project", "a.b": "a-b",
+		"shop": "shop", "My Shop": "my-shop", "2nd_try": "nd-try", "---": "project", "": "project", "日本": "project", "a.b": "a-b", "Shop (2)": "shop-2",
 		"a-very-long-name-of-a-folder-that-goes-on": "a-very-long-name-of-a-fo",
 	} {
 		if got := envs.ProjectName(folder); got != want {

@@ -54,6 +54,7 @@ type verb struct {
 	flags []cli.Flag
 	run   func(context.Context, *call) error
 	sub   []verb
+	lacks []string // the options for all verbs that mean nothing to this one
 }
 
 // call is one call of a verb.
@@ -170,7 +171,7 @@ func (a *App) helpOn(ctx context.Context, list []verb, words []string) error {
 }
 
 func (a *App) flags(v verb) []cli.Flag {
-	return slices.Concat(v.flags, globalFlags(), []cli.Flag{&cli.BoolFlag{Name: "help", Aliases: []string{"h"}}})
+	return slices.Concat(v.flags, globalFlags(v.lacks...), []cli.Flag{&cli.BoolFlag{Name: "help", Aliases: []string{"h"}}})
 }
 
 // cli is the verbs as urfave/cli knows them; l is what the verb called gets beside its flags.
@@ -199,7 +200,7 @@ func (a *App) command(v verb, l *line) *cli.Command {
 		}
 		return cmd
 	}
-	cmd.Flags = slices.Concat(v.flags, globalFlags())
+	cmd.Flags = slices.Concat(v.flags, globalFlags(v.lacks...))
 	cmd.Action = func(c *cli.Context) error {
 		return v.run(c.Context, &call{App: a, flag: c, args: c.Args().Slice(), after: l.after, cut: l.cut})
 	}
@@ -259,7 +260,7 @@ func (c *call) maxArgs(n int) error {
 	if len(extra) == 0 {
 		return nil
 	}
-	return usagef("%s takes %s, got %q besides", c.flag.Command.HelpName, counted(n, "argument"), strings.Join(extra, " "))
+	return usagef("%s takes %s, got %q besides", strings.TrimPrefix(c.flag.Command.HelpName, "evenkeel "), counted(n, "argument"), strings.Join(extra, " "))
 }
 
 func counted(n int, noun string) string {

@@ -64,10 +64,14 @@ func unknownOption(word string, flags []cli.Flag) error {
 		}
 	}
 	name, _, _ := strings.Cut(word, "=")
-	err := usagef("there is no option %s here; allowed are %s", name, strings.Join(known, ", "))
-	err.hint = "words for a machine stand behind `--`"
 	if near := nearest(name, known); near != "" {
+		err := usagef("there is no option %s here", name)
 		err.hint = "did you mean " + near + "?"
+		return err
+	}
+	err := usagef("there is no option %s here; allowed are %s", name, strings.Join(known, ", "))
+	if flagNamed(flags, "tty") != nil {
+		err.hint = "words for a machine stand behind `--`"
 	}
 	return err
 }

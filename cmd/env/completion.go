@@ -29,8 +29,9 @@ var (
 func (a *App) completionVerb() verb {
 	return verb{
 		name: "completion", args: "bash|zsh|fish", about: "print a completion script for your shell's start-up file",
-		more: "In ~/.bashrc: eval \"$(evenkeel completion bash)\".",
-		run:  runCompletion,
+		more:  "In ~/.bashrc: eval \"$(evenkeel completion bash)\".",
+		lacks: append(definitionFlags(), "json"),
+		run:   runCompletion,
 	}
 }
 

@@ -6,14 +6,15 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/urfave/cli/v2"
 )
 
-// globalFlags are the options that every verb knows.
-func globalFlags() []cli.Flag {
-	return []cli.Flag{
+// globalFlags are the options that every verb knows, but for those it lacks.
+func globalFlags(lacks ...string) []cli.Flag {
+	all := []cli.Flag{
 		&cli.StringFlag{Name: "file", Aliases: []string{"f"}, Usage: "the definition is `FILE`, not the next env.yaml upwards"},
 		&cli.StringFlag{Name: "tier", Usage: "act on `TIER` of the definition (else $EVENKEEL_TIER, else its default)"},
 		&cli.StringFlag{Name: "as", Usage: "act on a second copy beside the first, called `COPY`"},
@@ -23,7 +24,11 @@ func globalFlags() []cli.Flag {
 		boolFlag("no-color", "no colours ($NO_COLOR does the same)"),
 		&cli.StringFlag{Name: "identity", Usage: "log in with the private key in `FILE` (else $EVENKEEL_SSH_KEY_FILE, the agent, a key made for you)"},
 	}
+	return slices.DeleteFunc(all, func(f cli.Flag) bool { return slices.Contains(lacks, f.Names()[0]) })
 }
+
+// definitionFlags are about an environment: the verbs that act on none lack them, so that nobody believes they were heard.
+func definitionFlags() []string { return []string{"file", "tier", "as", "identity"} }
 
 func boolFlag(name, usage string, aliases ...string) cli.Flag {
 	return &cli.BoolFlag{Name: name, Aliases: aliases, Usage: usage, DisableDefaultText: true}

@@ -20,8 +20,8 @@ import (
 
 func (a *App) gcVerb() verb {
 	return verb{
-		name: "gc", about: "remove what dead runs left: expired environments, and what is half-made for more than an hour",
-		more: "It looks into every place that the definition names, and into those of the providers found here; with --tier into that tier's only.",
+		name: "gc", about: "remove what dead runs left",
+		more: "That is: expired environments, and what is half-made for more than an hour. It looks into every place that the definition names, and into those of the providers found here; with --tier into that tier's only.",
 		flags: []cli.Flag{
 			boolFlag("dry-run", "show it, remove nothing", "n"),
 			boolFlag("yes", "do not ask", "y"),

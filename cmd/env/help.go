@@ -15,7 +15,7 @@ usage: {{.Name}} VERB [ARGUMENTS] [OPTIONS]
 Begin with: evenkeel init, then: evenkeel up
 More of a verb: evenkeel help VERB
 `
-	verbHelp = `usage: {{.HelpName}}{{if .ArgsUsage}} {{.ArgsUsage}}{{end}} [OPTIONS]
+	verbHelp = `usage: {{.HelpName}} [OPTIONS]{{if .ArgsUsage}} {{.ArgsUsage}}{{end}}
 
 {{.Usage}}
 {{if .Description}}

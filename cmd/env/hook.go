@@ -21,8 +21,9 @@ var (
 func (a *App) hookVerb() verb {
 	return verb{
 		name: "hook", args: "bash|zsh|fish", about: "print a shell function `env`, for your shell's start-up file",
-		more: "In ~/.bashrc: eval \"$(evenkeel hook bash)\". Interactive shells then know `env up` and its likes; everything else, and every script, gets the system's env as before.",
-		run:  runHook,
+		more:  "In ~/.bashrc: eval \"$(evenkeel hook bash)\". Interactive shells then know `env up` and its likes; everything else, and every script, gets the system's env as before.",
+		lacks: append(definitionFlags(), "json"),
+		run:   runHook,
 	}
 }
 
@@ -49,7 +50,10 @@ func (c *call) shell(verb string) (string, error) {
 	if len(c.args) == 1 && slices.Contains(shells(), c.args[0]) {
 		return c.args[0], nil
 	}
-	return "", usagef("%s needs one of %s, got %q", verb, listed(shells()), strings.Join(c.args, " "))
+	if len(c.args) == 0 {
+		return "", usagef("%s needs one of %s", verb, listed(shells()))
+	}
+	return "", usagef("%s needs one of %s, got %q", verb, listed(shells()), c.args[0])
 }
 
 func shells() []string { return []string{"bash", "zsh", "fish"} }

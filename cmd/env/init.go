@@ -27,7 +27,8 @@ func (a *App) initVerb() verb {
 		flags: []cli.Flag{
 			&cli.StringFlag{Name: "example", Usage: "copy the example `NAME` (" + strings.Join(envs.Examples(), ", ") + ") instead"},
 		},
-		run: runInit,
+		lacks: definitionFlags(),
+		run:   runInit,
 	}
 }
 

@@ -13,8 +13,9 @@ import (
 func (a *App) providersVerb() verb {
 	return verb{
 		name: "providers", about: "list the providers found here",
-		more: "Programs called env-provider-NAME, beside this one and in the folders of $EVENKEEL_PLUGIN_PATH.",
-		run:  runProviders,
+		more:  "Programs called env-provider-NAME, beside this one and in the folders of $EVENKEEL_PLUGIN_PATH.",
+		lacks: definitionFlags(),
+		run:   runProviders,
 	}
 }
 

@@ -27,6 +27,11 @@ func runRebuild(ctx context.Context, c *call) error {
 	if c.cut {
 		return usagef("rebuild takes machine names, got -- besides")
 	}
+	if len(c.args) == 0 { // before a lock is written for nothing
+		e := usagef("cannot rebuild: no machine was named")
+		e.hint = "evenkeel rebuild web-1, or a whole kind: evenkeel rebuild web"
+		return e
+	}
 	return c.work(ctx, placeOptions{locked: c.flag.Bool("locked"), images: true}, func(ctx context.Context, p *place) (*providers.Result, error) {
 		return p.Rebuild(ctx, c.args, c.flag.Bool("allow-downtime"), c.flag.Bool("destroy-data"))
 	})

@@ -12,7 +12,8 @@ import (
 func (a *App) schemaVerb() verb {
 	return verb{
 		name: "schema", args: "[env|recipe]", about: "print the JSON Schema of env.yaml or of a recipe, for editors",
-		run: runSchema,
+		lacks: definitionFlags(),
+		run:   runSchema,
 	}
 }
 

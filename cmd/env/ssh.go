@@ -27,7 +27,8 @@ func (a *App) sshVerb() verb {
 			&cli.StringFlag{Name: "user", Usage: "log in as `USER` (else the definition's access.user)"},
 			boolFlag("tty", "give the command a terminal", "t"),
 		},
-		run: runSSH,
+		lacks: []string{"json"},
+		run:   runSSH,
 	}
 }
 

@@ -19,8 +19,9 @@ import (
 func (a *App) sshConfigVerb() verb {
 	return verb{
 		name: "ssh-config", args: "[NAME...]", about: "print ssh_config blocks for OpenSSH and its friends",
-		more: "Usable as it is: `evenkeel ssh-config >~/.ssh/shop`, and a line `Include shop` in ~/.ssh/config. Each machine is trusted by its own certificate authority only.",
-		run:  runSSHConfig,
+		more:  "Usable as it is: `evenkeel ssh-config >~/.ssh/shop`, and a line `Include shop` in ~/.ssh/config. Each machine is trusted by its own certificate authority only.",
+		lacks: []string{"json"},
+		run:   runSSHConfig,
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 )
 
 func (a *App) versionVerb() verb {
-	return verb{name: "version", about: "print the version", run: runVersion}
+	return verb{name: "version", about: "print the version", lacks: definitionFlags(), run: runVersion}
 }
 
 // version is what `version --json` prints.
