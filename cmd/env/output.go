@@ -72,10 +72,27 @@ func urls(m providers.Machine) []string {
 	list := []string{}
 	for _, p := range m.Ports {
 		if p.HostPort != 0 {
-			list = append(list, fmt.Sprintf("%s://127.0.0.1:%d", scheme(p), p.HostPort))
+			list = append(list, url(p))
 		}
 	}
 	return list
+}
+
+func url(p providers.Port) string { return fmt.Sprintf("%s://127.0.0.1:%d", scheme(p), p.HostPort) }
+
+// published is urls for people: of several each says which of the machine's ports it is.
+func published(m providers.Machine) string {
+	all := urls(m)
+	if len(all) < 2 {
+		return strings.Join(all, "")
+	}
+	var list []string
+	for _, p := range m.Ports {
+		if p.HostPort != 0 {
+			list = append(list, fmt.Sprintf("%d at %s", p.Port, url(p)))
+		}
+	}
+	return strings.Join(list, ", ")
 }
 
 // scheme is what is most likely spoken on a port.

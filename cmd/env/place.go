@@ -31,6 +31,7 @@ type placeOptions struct {
 	locked   bool // a missing image lock is a problem
 	images   bool // it makes machines: missing locks are written, missing images built
 	undoes   bool // interrupted, it takes back what it did
+	replaces bool // but for machines it has removed
 	identity bool // it logs in to machines
 	progress providers.Progress
 }

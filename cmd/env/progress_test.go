@@ -130,3 +130,20 @@ func TestFlattenKeepsWhatWasJoinedOnly(t *testing.T) {
 		t.Errorf("got %v, want a and b, each once", got)
 	}
 }
+
+func TestSeveralPublishedPortsSayWhichTheyAre(t *testing.T) {
+	m := providers.Machine{Ports: []providers.Port{{Port: 80, Proto: "tcp", HostPort: 40080}}}
+	if got, want := published(m), "http://127.0.0.1:40080"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	m.Ports = append(m.Ports, providers.Port{Port: 22, Proto: "tcp"}, providers.Port{Port: 5432, Proto: "tcp", HostPort: 45432})
+	if got, want := published(m), "80 at http://127.0.0.1:40080, 5432 at tcp://127.0.0.1:45432"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestAnInterruptedReplacementDoesNotClaimTheOldMachineIsThere(t *testing.T) {
+	if got := undone(true); strings.Contains(got, "as it was") || !strings.Contains(got, "evenkeel up") {
+		t.Errorf("got %q", got)
+	}
+}

@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -107,7 +106,7 @@ func (c *call) printStatus(p *place, list []providers.Status, check bool) error 
 	}
 	t := newTable("MACHINE", "STATE", "ADDRESS", "AGE", "PUBLISHED", "REMARK")
 	for _, s := range list {
-		t.add(s.Name, stateText(s, check), s.Address, age(s.Created), strings.Join(urls(s.Machine), ", "), remark(s))
+		t.add(s.Name, stateText(s, check), s.Address, age(s.Created), published(s.Machine), remark(s))
 	}
 	if err := t.print(c.Stdout); err != nil {
 		return err

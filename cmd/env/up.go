@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -64,7 +63,7 @@ func runUp(ctx context.Context, c *call) error {
 		return usagef("up takes machine names, got -- besides")
 	}
 	o := providers.UpOptions{Only: c.args, Replace: c.flag.Bool("replace"), DestroyData: c.flag.Bool("destroy-data")}
-	return c.work(ctx, placeOptions{locked: c.flag.Bool("locked"), images: true, undoes: true}, func(ctx context.Context, p *place) (*providers.Result, error) {
+	return c.work(ctx, placeOptions{locked: c.flag.Bool("locked"), images: true, undoes: true, replaces: o.Replace}, func(ctx context.Context, p *place) (*providers.Result, error) {
 		return p.Up(ctx, o)
 	})
 }
@@ -99,7 +98,7 @@ func (c *call) work(ctx context.Context, o placeOptions, f func(context.Context,
 	d.stop()
 	if err != nil {
 		if o.undoes && isCancel(err) && len(notCancels(err)) == 0 {
-			d.note("undone: what this run created is gone, what was there before is as it was")
+			d.note(undone(o.replaces))
 		}
 		return err
 	}
@@ -110,6 +109,14 @@ func (c *call) work(ctx context.Context, o placeOptions, f func(context.Context,
 		return exitStatus(exitDiffers)
 	}
 	return nil
+}
+
+// undone says what an interrupted run has left behind.
+func undone(replaces bool) string {
+	if replaces {
+		return "undone: what this run created is gone; a machine that it had removed already comes back, new, with `evenkeel up`"
+	}
+	return "undone: what this run created is gone, what was there before is as it was"
 }
 
 // tellInterrupt says, as soon as ctx is cancelled, that this was heard and what is being done about it.
@@ -172,7 +179,7 @@ func extras(res *providers.Result) int {
 func (c *call) printMachines(machines []providers.Machine) error {
 	t := newTable("MACHINE", "STATE", "ADDRESS", "PUBLISHED")
 	for _, m := range machines {
-		t.add(m.Name, string(m.State), m.Address, strings.Join(urls(m), ", "))
+		t.add(m.Name, string(m.State), m.Address, published(m))
 	}
 	return t.print(c.Stdout)
 }
