@@ -17,7 +17,8 @@ import (
 func (a *App) planVerb() verb {
 	return verb{
 		name: "plan", about: "show what `up` would do, without doing it",
-		more:  "The exit status is 0 where there is nothing to do and 2 where there is.",
+		more: "It reads the place's records and contacts no machine: whether settings, keys and rules are on the machines is told by `evenkeel status --check`. " +
+			"The exit status is 0 where there is nothing to do and 2 where there is.",
 		flags: []cli.Flag{lockedFlag()},
 		run:   runPlan,
 	}
@@ -72,7 +73,8 @@ func (p *place) missingLocks() []string {
 
 func (c *call) printPlan(p *place, changes []providers.Change, todo bool) error {
 	if !todo {
-		if err := c.printf("%s: nothing to do; %s\n", p.Plan.Env, machinesOf(len(p.Plan.Machines))); err != nil {
+		if err := c.printf("%s: nothing to do; %s\nby the place's records; whether settings, keys and rules are laid: evenkeel status --check\n",
+			p.Plan.Env, machinesOf(len(p.Plan.Machines))); err != nil {
 			return err
 		}
 	} else if err := c.printf("%s on %s:\n", p.Plan.Env, p.Plan.Provider); err != nil {
