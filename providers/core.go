@@ -161,6 +161,12 @@ func (c *Core) pick(names []string) ([]envs.Machine, error) {
 	return picked, nil
 }
 
+// Knows is an Invalid error where one of names is neither a machine nor a kind of the plan, before anything is asked or written.
+func (c *Core) Knows(names []string) error {
+	_, err := c.pick(names)
+	return err
+}
+
 func (c *Core) machineNames() []string {
 	var names []string
 	for _, m := range c.Plan.Machines {

@@ -89,6 +89,9 @@ func (c *call) work(ctx context.Context, o placeOptions, f func(context.Context,
 	}
 	defer p.close()
 	p.Deadline = within
+	if err := p.Knows(c.args); err != nil {
+		return err
+	}
 	if o.images {
 		if err := c.withImages(ctx, p, o.locked, d); err != nil {
 			return err

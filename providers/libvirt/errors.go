@@ -120,6 +120,9 @@ func connectError(uri string, err error) error {
 	switch {
 	case e.Code == providers.Denied || unasked:
 		e.Code = providers.Denied
+		if uri == sessionURI {
+			break // it asks nobody's leave: what was denied is a file or folder, which the cause names
+		}
 		e.Hint = "sudo usermod -aG libvirt $USER, then log in again; or without root: config: {uri: " + sessionURI + "}"
 	case e.Code == providers.Internal, e.Code == providers.Unavailable:
 		e.Code, e.Hint = providers.Unavailable, startDaemon(uri)
