@@ -71,9 +71,8 @@ func locked(file string) ([]string, error) {
 	defer f.Close()
 	var names []string
 	for s := bufio.NewScanner(f); s.Scan(); {
-		if _, rest, ok := strings.Cut(s.Text(), "{name: "); ok {
-			name, _, _ := strings.Cut(rest, ",")
-			names = append(names, name)
+		if f := strings.Fields(s.Text()); len(f) == 9 && f[0] == "-" { // layer archive name version arch size sha256 path
+			names = append(names, f[3])
 		}
 	}
 	if len(names) == 0 {
