@@ -150,8 +150,9 @@ func dial(ctx context.Context, t ssh.Target, patient bool) (*ssh.Client, error) 
 	wait := 100 * time.Millisecond
 	for {
 		client, err := ssh.Dial(ctx, t)
-		if err == nil || !errors.Is(err, ssh.ErrUnreachable) && !(patient && errors.Is(err, ssh.ErrUnfinished)) {
-			return client, err
+		worth := errors.Is(err, ssh.ErrUnreachable) || patient && errors.Is(err, ssh.ErrUnfinished)
+		if !worth {
+			return client, err // err may be nil
 		}
 		select {
 		case <-ctx.Done():
