@@ -3,10 +3,8 @@
 package e2e_test
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -279,49 +277,4 @@ func TestWaitingForTheLockCanBeInterrupted(t *testing.T) {
 	}
 	s.run(0, "down")
 	s.wantEmpty()
-}
-
-// Initialisation of packages comes before main's first statement, so before every program that env only hands on to.
-func TestPackagesAreReadyInThreeMilliseconds(t *testing.T) {
-	best := map[string]time.Duration{} // the machine may be busy: each package's best run is what its code costs
-	for range 15 {
-		cmd := exec.Command(filepath.Join(bin, "env"), "true")
-		cmd.Env = append(variables(t.TempDir()), "GODEBUG=inittrace=1")
-		var out bytes.Buffer
-		cmd.Stderr = &out
-		if err := cmd.Run(); err != nil {
-			t.Fatal(err)
-		}
-		for name, d := range initTimes(t, &out) {
-			if was, seen := best[name]; !seen || d < was {
-				best[name] = d
-			}
-		}
-	}
-	var total time.Duration
-	for _, d := range best {
-		total += d
-	}
-	t.Logf("initialisation of %d packages took %s", len(best), total)
-	if total == 0 || total > 3*time.Millisecond {
-		t.Errorf("got %s, want more than nothing and at most 3ms: %v", total, best)
-	}
-}
-
-// initTimes reads lines like: init net/http @1.2 ms, 0.034 ms clock, 120 bytes, 3 allocs.
-func initTimes(t *testing.T, r io.Reader) map[string]time.Duration {
-	t.Helper()
-	times := map[string]time.Duration{}
-	for lines := bufio.NewScanner(r); lines.Scan(); {
-		f := strings.Fields(lines.Text())
-		if len(f) < 6 || f[0] != "init" {
-			continue
-		}
-		d, err := time.ParseDuration(f[4] + "ms")
-		if err != nil {
-			t.Fatalf("%s: %v", lines.Text(), err)
-		}
-		times[f[1]] = d
-	}
-	return times
 }
