@@ -19,24 +19,29 @@ type Recipe struct {
 	Name string // web
 	Lock *Lock  // nil: no lock file yet, or one that no longer fits the recipe (LoadRecipe says which)
 
+	// RestartOn is what each unit is restarted on when it changes on a running machine: settings, secrets, tls, sorted. No part of the key:
+	// the image is the same.
+	RestartOn map[string][]string
+
 	spec spec
 	root string // the project folder, to load anew
 }
 
 // spec is what a recipe says. Its JSON form is canonical and part of the image key: fields may be added with omitempty, never renamed.
 type spec struct {
-	From      string            `json:"from"`
-	Mirror    string            `json:"-"` // where packages come from is not what they are
-	Keyring   *input            `json:"keyring,omitempty"`
-	Packages  []want            `json:"packages,omitempty"`
-	Sources   []source          `json:"sources,omitempty"`
-	Fetch     []fetched         `json:"fetch,omitempty"`
-	Files     []file            `json:"files,omitempty"`
-	Services  map[string]string `json:"services,omitempty"` // unit -> enabled, disabled, masked
-	Users     []account         `json:"users,omitempty"`
-	Sysctl    map[string]string `json:"sysctl,omitempty"`
-	Provision []step            `json:"provision,omitempty"`
-	Firstboot []step            `json:"firstboot,omitempty"`
+	From      string              `json:"from"`
+	Mirror    string              `json:"-"` // where packages come from is not what they are
+	Keyring   *input              `json:"keyring,omitempty"`
+	Packages  []want              `json:"packages,omitempty"`
+	Sources   []source            `json:"sources,omitempty"`
+	Fetch     []fetched           `json:"fetch,omitempty"`
+	Files     []file              `json:"files,omitempty"`
+	Services  map[string]string   `json:"services,omitempty"` // unit -> enabled, disabled, masked
+	RestartOn map[string][]string `json:"-"`                  // is for the machine's life, not in the tree
+	Users     []account           `json:"users,omitempty"`
+	Sysctl    map[string]string   `json:"sysctl,omitempty"`
+	Provision []step              `json:"provision,omitempty"`
+	Firstboot []step              `json:"firstboot,omitempty"`
 }
 
 // input is a file the recipe names.
@@ -113,6 +118,7 @@ func LoadRecipe(file, root string) (*Recipe, problem.List, error) {
 	}
 	l := loader{dir: filepath.Dir(file), root: root, doc: doc}
 	r.spec = l.recipe(doc.Root())
+	r.RestartOn = r.spec.RestartOn
 	problems := doc.Problems()
 	if problems.Err() != nil {
 		return nil, problems, nil

@@ -57,7 +57,7 @@ func (l loader) recipe(n *strictyaml.Node) spec {
 	s.Sources = l.sources(top.Get("sources"))
 	s.Fetch = l.fetch(top.Get("fetch"))
 	s.Files = l.files(top.Get("files"))
-	s.Services = l.services(top.Get("services"))
+	s.Services, s.RestartOn = l.services(top.Get("services"))
 	s.Users = l.users(top.Get("users"))
 	s.Sysctl = l.sysctl(top.Get("sysctl"))
 	s.Provision = l.steps(top.Get("provision"))
@@ -157,17 +157,6 @@ func (l loader) files(n *strictyaml.Node) []file {
 			e.At.Errorf("an early file belongs to root: no other account exists before packages are installed")
 		}
 		out = append(out, item)
-	}
-	return out
-}
-
-func (l loader) services(n *strictyaml.Node) map[string]string {
-	out := map[string]string{}
-	for _, e := range n.Entries() {
-		if !unitName.MatchString(e.Key) || strings.HasPrefix(e.Key, "-") {
-			e.At.Errorf("%q is no unit; wanted is a name such as nginx or shop.socket", e.Key)
-		}
-		out[e.Key] = e.Value.OneOf("enabled", "disabled", "masked")
 	}
 	return out
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/evenkeel/evenkeel/images"
@@ -101,4 +102,24 @@ func FuzzLoadRecipe(f *testing.F) {
 			t.Errorf("got recipe %v, problems %v", r, problems)
 		}
 	})
+}
+
+func TestRestartOnIsSortedAndNotPartOfTheImage(t *testing.T) {
+	withLock := func(services string) *images.Recipe {
+		dir := writeProject(t, map[string]string{"web.yaml": "from: debian:12\nservices: {" + services + "}\n"})
+		r := load(t, dir, "web.yaml")
+		r.Lock = &images.Lock{From: "debian:12", Arch: "amd64", Wants: images.WantsOf(r)}
+		return r
+	}
+	plain, restarted := withLock("shop: enabled"), withLock("shop: {state: enabled, restart_on: [tls, settings]}, nginx: {restart_on: secrets}")
+	want := map[string][]string{"shop": {"settings", "tls"}, "nginx": {"secrets"}}
+	if diff := cmp.Diff(want, restarted.RestartOn); diff != "" {
+		t.Errorf("want (-), got (+):\n%s", diff)
+	}
+	if plain.Key() != restarted.Key() {
+		t.Errorf("got the keys %s and %s; want one: restart_on changes nothing in the tree", plain.Key(), restarted.Key())
+	}
+	if other := withLock("shop: {state: disabled, restart_on: tls}"); other.Key() == plain.Key() {
+		t.Errorf("got the key %s for another state too", other.Key())
+	}
 }
