@@ -17,7 +17,7 @@ func TestConfigHasDefaults(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%q: %v", raw, err)
 		}
-		if c.Subnet != "10.213.0.0/24" || c.Pool != "evenkeel" || !strings.HasPrefix(c.URI, "qemu:///") {
+		if c.Subnet != "10.213.0.0/24" || c.Pool != "evenkeel" || c.Seed != "disk" || !strings.HasPrefix(c.URI, "qemu:///") {
 			t.Errorf("%q: got %+v, want the defaults", raw, c)
 		}
 	}
@@ -37,6 +37,8 @@ func TestConfigSaysWhatIsWrong(t *testing.T) {
 		`{"subnet": "10.0.0.0/16"}`:               "overlaps 10.0.2.0/24",
 		`{"subnet": ""}`:                          "no network like",
 		`{"pool": ""}`:                            "no name of a storage pool",
+		`{"seed": "floppy"}`:                      "disk and cloud-init are allowed",
+		`{"seed": ""}`:                            "disk and cloud-init are allowed",
 		`{} {}`:                                   "more than one",
 		`[]`:                                      "config:",
 	} {

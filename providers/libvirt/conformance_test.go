@@ -24,10 +24,20 @@ import (
 // TestConformance runs against the libvirt this user would get: the system's as root or in group libvirt, else the session's.
 func TestConformance(t *testing.T) {
 	conformance.Require(t, "libvirt", reach(t))
-	conformance.Run(t, conformance.Harness{
+	conformance.Run(t, harness(t, `{"subnet": "10.214.7.0/24"}`))
+}
+
+// TestConformanceCloudInit runs all of it once more with the seed laid by cloud-init, as on clouds: the outcome is the same.
+func TestConformanceCloudInit(t *testing.T) {
+	conformance.Require(t, "libvirt", reach(t))
+	conformance.Run(t, harness(t, `{"subnet": "10.214.8.0/24", "seed": "cloud-init"}`))
+}
+
+func harness(t *testing.T, config string) conformance.Harness {
+	return conformance.Harness{
 		Plugin: libvirt.Plugin(),
 		// A boot takes 15 s in emulation on an idle computer, and many times that on a busy one.
-		Config:       json.RawMessage(`{"subnet": "10.214.7.0/24"}`),
+		Config:       json.RawMessage(config),
 		Image:        image(t),
 		BootDeadline: 5 * time.Minute,
 		Leaks:        func() []string { return leaks(t) },
@@ -39,9 +49,10 @@ func TestConformance(t *testing.T) {
 			json.RawMessage(`{"subnet": "10.0.2.0/25"}`),
 			json.RawMessage(`{"subnet": "8.8.8.0/24"}`),
 			json.RawMessage(`{"pool": "a/b"}`),
+			json.RawMessage(`{"seed": "floppy"}`),
 			json.RawMessage(`{} {}`),
 		},
-	})
+	}
 }
 
 // reach says why the tests that boot machines cannot run, or nil.

@@ -11,7 +11,7 @@ import (
 	"github.com/evenkeel/evenkeel/providers"
 )
 
-// seedSerial is how the guest finds its seed disk (images/doc.go).
+// seedSerial is how the guest finds its seed disk (images/doc.go). Where cloud-init is to lay the seed no disk has it.
 const seedSerial = "evenkeel-seed"
 
 // PCI slots of the network cards that libvirt does not know of; it fills the bus from slot 1 upwards.
@@ -28,6 +28,7 @@ type guest struct {
 	image  image
 	pool   *pool
 	kvm    bool
+	cloud  bool // cloud-init lays the seed
 	wire   wire
 }
 
@@ -109,6 +110,9 @@ func (g guest) devices() *libvirtxml.DomainDeviceList {
 			Model:   "virtio",
 			Backend: &libvirtxml.DomainRNGBackend{Random: &libvirtxml.DomainRNGBackendRandom{Device: "/dev/urandom"}},
 		}},
+	}
+	if g.cloud {
+		l.Disks[1].Serial = "" // cloud-init goes by the file system's label
 	}
 	if g.wire.network != "" {
 		l.Interfaces = []libvirtxml.DomainInterface{{

@@ -82,3 +82,8 @@ func (i image) Ref() providers.ImageRef   { return i.ref() }
 func (i image) Volume(kind string) string { return i.volume(kind) }
 
 func NewHostPort(proto string, port int) HostPort { return hostPort{proto, port} }
+
+// Seed renders a machine's seed disk.
+func Seed(uuid string, spec providers.Spec, r Record, cloud bool) ([]byte, error) {
+	return guest{uuid: uuid, spec: spec, record: r, cloud: cloud}.seed()
+}

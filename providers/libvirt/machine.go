@@ -3,11 +3,9 @@
 package libvirt
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
@@ -185,7 +183,7 @@ func (p *provider) newGuest(spec providers.Spec, ref providers.ImageRef) (guest,
 	if err != nil {
 		return guest{}, err
 	}
-	return guest{uuid: newUUID(), spec: spec, record: newRecord(spec, ref), image: i, pool: pool, kvm: p.accelerated(), wire: w}, nil
+	return guest{uuid: newUUID(), spec: spec, record: newRecord(spec, ref), image: i, pool: pool, kvm: p.accelerated(), cloud: p.config.Seed == seedByCloud, wire: w}, nil
 }
 
 func newUUID() string {
@@ -212,25 +210,7 @@ func (p *provider) fill(ctx context.Context, g guest) error {
 	if err := g.pool.make(volume{name: g.volume(consoleVolume), format: "raw", mode: "0600"}); err != nil {
 		return err
 	}
-	var id [16]byte
-	_, _ = rand.Read(id[:]) // never fails (crypto/rand)
-	tar, err := g.spec.Seed.Tar(hex.EncodeToString(id[:]), g.nics())
-	if err != nil {
-		return &coded{providers.Invalid, err, ""}
-	}
-	return p.writeSeed(ctx, g, tar)
-}
-
-func (p *provider) writeSeed(ctx context.Context, g guest, tar []byte) error {
-	v, err := g.pool.create(volume{name: g.volume(seedVolume), format: "raw", capacity: int64(len(tar)), mode: "0600"})
-	if err != nil {
-		return fmt.Errorf("seed: %w", err)
-	}
-	defer func() { _ = v.Free() }() // only a reference count
-	if err := p.upload(ctx, v, bytes.NewReader(tar), int64(len(tar)), nil); err != nil {
-		return fmt.Errorf("seed: %w", err)
-	}
-	return nil
+	return p.writeSeed(ctx, g)
 }
 
 // note writes the record to a domain, as it runs and as it is kept.
