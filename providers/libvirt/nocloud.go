@@ -23,7 +23,7 @@ const (
 	noCloudSize  = 256 << 10
 )
 
-// noCloud renders a NoCloud volume. Equal files give equal bytes. All of it stays in memory, since a host key is in it.
+// noCloud renders a NoCloud volume. All of it stays in memory, since a host key is in it.
 func noCloud(files map[string][]byte) ([]byte, error) {
 	m := &memory{content: make([]byte, noCloudSize)}
 	f, err := fat12.Create(m, noCloudSize, 0, 0, noCloudLabel, true)

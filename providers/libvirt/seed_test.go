@@ -26,10 +26,6 @@ func TestNoCloudVolumeHoldsTheSeed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := libvirt.Seed(someUUID, spec, someRecord(spec), true)
-	if err != nil || !bytes.Equal(volume, again) {
-		t.Errorf("the same seed gave other bytes (%v)", err)
-	}
 	// Where blkid looks: the label in the boot sector of a FAT12 (fatspec, "Boot Sector and BPB").
 	if got := string(volume[43:62]); got != "CIDATA     FAT12   " {
 		t.Errorf("got label and type %q, want CIDATA and FAT12", got)
