@@ -6,6 +6,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"time"
 )
 
 // Optional abilities. A provider that has one implements the interface; callers find it with As. The plugin client implements all of
@@ -17,10 +18,25 @@ type (
 		StopMachine(ctx context.Context, id string) error
 		StartMachine(ctx context.Context, id string) (Machine, error)
 	}
-	// Suspender keeps and restores a machine's memory.
+	// Suspender keeps and restores a machine's memory, across a restart of the place's own host. Both are idempotent; a stopped machine is not
+	// suspended (Conflict). Ports, addresses, labels and data disks survive, the machine's clock does not: the core sets it. A suspended machine can
+	// be deleted like any other, its kept memory goes with it.
 	Suspender interface {
 		SuspendMachine(ctx context.Context, id string) error
 		ResumeMachine(ctx context.Context, id string) (Machine, error)
+	}
+	// Snapshotter keeps points in time of data disks. They outlive their machine as the disk does: DeleteEnv takes them with the disks.
+	Snapshotter interface {
+		// SaveSnapshot keeps d as it is now, running machine or not, as after a loss of power: one point in time, which a journal makes whole. name
+		// is a label value of at most 32 of [a-z0-9-]; one that exists is Conflict. After failure or cancel nothing is left of it.
+		SaveSnapshot(ctx context.Context, d DataRef, name string) (Snapshot, error)
+		// ListSnapshots lists those of an environment by disk, oldest first; half-made ones are not among them.
+		ListSnapshots(ctx context.Context, env string) ([]Snapshot, error)
+		// RestoreSnapshot brings d back to name. A machine that runs, or is suspended, with the disk is Conflict. After failure the disk is what it was
+		// before, or what the snapshot holds, never between. The snapshot stays.
+		RestoreSnapshot(ctx context.Context, d DataRef, name string) error
+		// DeleteSnapshot: absent is success.
+		DeleteSnapshot(ctx context.Context, d DataRef, name string) error
 	}
 	// Consoler reads the console's kept output: the last max bytes at most. It is untrusted text.
 	Consoler interface {
@@ -49,6 +65,14 @@ type StoredImage struct {
 	InUse bool     `json:"in_use"`
 }
 
+// Snapshot is a kept point in time of a data disk.
+type Snapshot struct {
+	Disk  DataRef   `json:"disk"`
+	Name  string    `json:"name"`
+	Taken time.Time `json:"taken"` // UTC, to the second
+	Size  int64     `json:"size"`  // bytes it occupies in the place
+}
+
 // Finding is one line of `env doctor`.
 type Finding struct {
 	OK     bool   `json:"ok"`
@@ -60,7 +84,7 @@ type Finding struct {
 type Unwrapper interface{ Unwrap() Provider }
 
 // Abler is a provider whose abilities are known only at run time (the plugin client): Can reports whether the far side has the ability
-// of that name (Starter, Suspender, Consoler, ImagePruner, Doctor, Dialer).
+// of that name (Starter, Suspender, Snapshotter, Consoler, ImagePruner, Doctor, Dialer).
 type Abler interface{ Can(ability string) bool }
 
 var _ io.Closer = Provider(nil)

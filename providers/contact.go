@@ -59,7 +59,11 @@ func (c *Core) newSeed(m envs.Machine) (Seed, *ssh.HostCA, error) {
 	if err != nil {
 		return Seed{}, nil, err
 	}
-	return Seed{Hostname: m.Name, HostKey: private, HostCertificate: cert, User: LoginUser, AuthorizedKeys: c.loginKeys()}, ca, nil
+	seed := Seed{Hostname: m.Name, HostKey: private, HostCertificate: cert, User: LoginUser, AuthorizedKeys: c.loginKeys()}
+	for _, d := range m.Data {
+		seed.Data = append(seed.Data, Mount{Name: d.Name, Mount: d.Mount})
+	}
+	return seed, ca, nil
 }
 
 // loginKeys are the keys that may log in: the definition's, and on local tiers ours.

@@ -27,9 +27,12 @@ type Core struct {
 	Identity *ssh.Identity
 	// Image ensures the image of a recipe path of the plan, with Plugin.Formats. Called once for each recipe that a machine has to be made from,
 	// and not at all for a plugin without Formats.
-	Image    func(ctx context.Context, recipe string, p Progress) (images.Image, error)
-	Owner    string        // user@host, for labels
-	Deadline time.Duration // from a machine's creation to its first SSH answer; 0 means DefaultDeadline
+	Image   func(ctx context.Context, recipe string, p Progress) (images.Image, error)
+	Secrets envs.Values // of the plan's machines; verbs that settle need them all
+	// Confirmed is the environment ID that the user gave to let machines of a protected environment be removed.
+	Confirmed string
+	Owner     string        // user@host, for labels
+	Deadline  time.Duration // from a machine's creation to its first SSH answer; 0 means DefaultDeadline
 	// SettleDeadline bounds Settle on one machine, the steps of its first boot included; 0 means DefaultSettleDeadline.
 	SettleDeadline time.Duration
 	Progress       Progress     // optional
@@ -209,6 +212,9 @@ func (c *Core) spec(m envs.Machine) Spec {
 	s := Spec{
 		Env: c.Plan.Env, Name: m.Name, CPUs: m.CPUs, Memory: m.Memory, Disk: m.Disk, ImageKey: m.ImageKey,
 		Publish: publish(m),
+	}
+	for _, d := range m.Data {
+		s.Data = append(s.Data, Data(d))
 	}
 	s.Labels = Labels{
 		LabelProject:  c.Plan.Project,

@@ -69,11 +69,15 @@ type ImageRef string
 
 // Spec is one machine to be. A field is here only because every provider honours it and the conformance suite proves it.
 type Spec struct {
-	Env      string `json:"env"`    // environment ID, at most 40 characters
-	Name     string `json:"name"`   // machine name, a DNS label: web-1
-	CPUs     int    `json:"cpus"`   // at least 1
-	Memory   int64  `json:"memory"` // bytes
-	Disk     int64  `json:"disk"`   // bytes
+	Env    string `json:"env"`    // environment ID, at most 40 characters
+	Name   string `json:"name"`   // machine name, a DNS label: web-1
+	CPUs   int    `json:"cpus"`   // at least 1
+	Memory int64  `json:"memory"` // bytes
+	Disk   int64  `json:"disk"`   // bytes
+	// Data are disks of this machine that outlive it. A disk is known by (Env, Name, Data.Name): one that exists is attached as it is, grown where
+	// it is smaller, and never made blank; one that is absent is made blank. A smaller Size than what is there is Denied.
+	// Two machines never hold one disk. Sorted by name.
+	Data     []Data `json:"data,omitempty"`
 	ImageKey string `json:"image_key"`
 	Labels   Labels `json:"labels"`
 	Publish  []Port `json:"publish,omitempty"` // ports that local providers forward from loopback; ignored by others
@@ -85,6 +89,26 @@ type Port struct {
 	Port     int    `json:"port"`
 	Proto    string `json:"proto"` // tcp or udp
 	HostPort int    `json:"host_port,omitempty"`
+}
+
+// Data is a disk that outlives its machine. Where the place has no quotas, Size is a least size.
+type Data struct {
+	Name  string `json:"name"` // at most 12 of a-z, 0-9 and -
+	Size  int64  `json:"size"` // bytes
+	Mount string `json:"mount"`
+}
+
+// DataRef names a data disk: the only key there is, the same for every client.
+type DataRef struct {
+	Env     string `json:"env"`
+	Machine string `json:"machine"`
+	Name    string `json:"name"`
+}
+
+// DataDisk is a data disk as the place describes it, attached or not.
+type DataDisk struct {
+	DataRef
+	Size int64 `json:"size"`
 }
 
 // State is what the place says of a machine.
@@ -100,24 +124,35 @@ const (
 
 // Machine is a machine as the place describes it. It is data; verbs take its ID.
 type Machine struct {
-	ID      string    `json:"id"` // the place's own, opaque; a machine made anew has another, so that an undo deletes only its own
-	Env     string    `json:"env"`
-	Name    string    `json:"name"`
-	State   State     `json:"state"`
-	SSH     string    `json:"ssh,omitempty"`     // host:port to dial for SSH; empty while unknown or when stopped
-	Address string    `json:"address,omitempty"` // in the environment's private network
-	Ports   []Port    `json:"ports,omitempty"`   // published, HostPort filled in; on loopback for local providers
-	Labels  Labels    `json:"labels"`
-	Created time.Time `json:"created"`
+	ID      string `json:"id"` // the place's own, opaque; a machine made anew has another, so that an undo deletes only its own
+	Env     string `json:"env"`
+	Name    string `json:"name"`
+	State   State  `json:"state"`
+	SSH     string `json:"ssh,omitempty"`     // host:port to dial for SSH; empty while unknown or when stopped
+	Address string `json:"address,omitempty"` // in the environment's private network
+	Ports   []Port `json:"ports,omitempty"`   // published, HostPort filled in; on loopback for local providers
+	// Data says where the machine finds its data disks.
+	Data    []Attached `json:"data,omitempty"`
+	Labels  Labels     `json:"labels"`
+	Created time.Time  `json:"created"`
+}
+
+// Attached is a data disk as its machine sees it. Device is a path that means this disk and no other at every boot
+// (/dev/disk/by-id/...); "" where the place mounts the disk itself, before the machine's first process (containers).
+type Attached struct {
+	Name   string `json:"name"`
+	Device string `json:"device,omitempty"`
 }
 
 // EnvInfo is one environment found in a place.
 type EnvInfo struct {
-	Env      string    `json:"env"`
-	Project  string    `json:"project,omitempty"`
-	Owner    string    `json:"owner,omitempty"`
-	Machines int       `json:"machines"`
-	Partial  bool      `json:"partial"`          // holds something half-made
-	Created  time.Time `json:"created,omitzero"` // of the oldest object
-	Expires  time.Time `json:"expires,omitzero"` // zero: never
+	Env      string `json:"env"`
+	Project  string `json:"project,omitempty"`
+	Owner    string `json:"owner,omitempty"`
+	Machines int    `json:"machines"`
+	// Data are its data disks, attached or left by `down`, by machine and name.
+	Data    []DataDisk `json:"data,omitempty"`
+	Partial bool       `json:"partial"`          // holds something half-made
+	Created time.Time  `json:"created,omitzero"` // of the oldest object
+	Expires time.Time  `json:"expires,omitzero"` // zero: never
 }

@@ -183,7 +183,10 @@ func (r *run) finish(ctx context.Context, await []envs.Machine) ([]Machine, erro
 		default:
 			return nil
 		}
-		return r.settle(ctx, m, there, all)
+		if err := r.settle(ctx, m, there, all); err != nil {
+			return err
+		}
+		return r.deliver(ctx, m, there)
 	})
 	if err != nil {
 		return all, err

@@ -11,6 +11,16 @@ type Seed struct {
 	HostCertificate []byte   `json:"host_certificate"` // its certificate in authorized_keys form, valid one hour
 	User            string   `json:"user"`             // login user the keys are for
 	AuthorizedKeys  []string `json:"authorized_keys"`
+	// Data are the machine's data disks: the provider fills in Device as in Machine.Data before it renders the seed, so that they are mounted
+	// before any service starts.
+	Data []Mount `json:"data,omitempty"`
+}
+
+// Mount is a data disk and where it is mounted. Device as in Attached; disks without one are left out of PathData.
+type Mount struct {
+	Name   string `json:"name"`
+	Device string `json:"device,omitempty"`
+	Mount  string `json:"mount"`
 }
 
 // NIC is one network interface of a machine, for Tar and NetworkConfig.
@@ -32,5 +42,8 @@ const (
 	PathAuthorizedKeys = "/etc/evenkeel/authorized_keys/" // + user, 0644 root
 	PathRules          = "/etc/evenkeel/nft/rules.nft"    // included by the image's /etc/nftables.conf
 	PathSettings       = "/etc/evenkeel/settings.env"
-	PathSettled        = "/etc/evenkeel/settled" // digest of what Settle laid, one line
+	PathSecrets        = "/etc/evenkeel/secrets/" // + name, 0600 root, in a 0700 folder
+	PathTLS            = "/etc/evenkeel/tls/"     // cert.pem, key.pem (0600 root), ca.pem
+	PathData           = "/etc/evenkeel/data"     // lines "NAME DEVICE MOUNT": what evenkeel-data.service mounts at every boot
+	PathSettled        = "/etc/evenkeel/settled"  // digest of what Settle laid, one line
 )

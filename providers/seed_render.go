@@ -24,13 +24,28 @@ type seedFile struct {
 }
 
 func (s Seed) files() []seedFile {
-	return []seedFile{
+	files := []seedFile{
 		{"/etc/hostname", 0o644, s.Hostname + "\n"},
 		{"/etc/hosts", 0o644, "127.0.0.1 localhost\n127.0.1.1 " + s.Hostname + "\n::1 localhost ip6-localhost ip6-loopback\n"},
 		{PathHostKey, 0o600, string(s.HostKey)},
 		{PathHostCert, 0o644, string(s.HostCertificate)},
 		{PathAuthorizedKeys + s.User, 0o644, strings.Join(s.AuthorizedKeys, "\n") + "\n"},
 	}
+	if data := dataFile(s.Data); data != "" {
+		files = append(files, seedFile{PathData, 0o644, data})
+	}
+	return files
+}
+
+// dataFile says to the machine what it mounts at every boot.
+func dataFile(disks []Mount) string {
+	var b strings.Builder
+	for _, d := range disks {
+		if d.Device != "" {
+			fmt.Fprintf(&b, "%s %s %s\n", d.Name, d.Device, d.Mount)
+		}
+	}
+	return b.String()
 }
 
 // Tar renders the seed as an uncompressed tar of files to lay over / before the network and sshd start, with networkd files for
