@@ -119,6 +119,7 @@ var (
 	_ providers.Abler       = (*client)(nil)
 	_ providers.Starter     = (*client)(nil)
 	_ providers.Suspender   = (*client)(nil)
+	_ providers.Snapshotter = (*client)(nil)
 	_ providers.Consoler    = (*client)(nil)
 	_ providers.ImagePruner = (*client)(nil)
 	_ providers.Doctor      = (*client)(nil)

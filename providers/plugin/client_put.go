@@ -17,7 +17,7 @@ import (
 	"github.com/evenkeel/evenkeel/providers/plugin/proto"
 )
 
-// undoTime is how long a cancelled Put may take to undo what it did, before it is given up.
+// undoTime is how long a cancelled Put, or one of a snapshot's long calls, may take to undo what it did, before it is given up.
 const undoTime = 60 * time.Second
 
 var errUndo = errors.New("it did not undo its work")
@@ -28,7 +28,7 @@ func (c *client) PutImage(ctx context.Context, img images.Image, p providers.Pro
 		&proto.PutImageRequest{Step: &proto.PutImageRequest_Cancel{Cancel: &proto.Cancel{}}},
 		func(r *proto.PutImageReply) *proto.Event { return r.GetEvent() }, p, c.undo)
 	if err != nil {
-		return "", c.putFailed(ctx, err, "image "+img.Recipe)
+		return "", c.putFailed(ctx, err, "store", "image "+img.Recipe)
 	}
 	return providers.ImageRef(text(reply.GetRef())), nil
 }
@@ -42,21 +42,21 @@ func (c *client) PutMachine(ctx context.Context, spec providers.Spec, img provid
 		&proto.PutMachineRequest{Step: &proto.PutMachineRequest_Cancel{Cancel: &proto.Cancel{}}},
 		func(r *proto.PutMachineReply) *proto.Event { return r.GetEvent() }, p, c.undo)
 	if err != nil {
-		return providers.Machine{}, c.putFailed(ctx, err, "machine "+spec.Name)
+		return providers.Machine{}, c.putFailed(ctx, err, "create", "machine "+spec.Name)
 	}
 	return c.machine(reply.GetMachine(), "create")
 }
 
-func (c *client) putFailed(ctx context.Context, err error, subject string) error {
+func (c *client) putFailed(ctx context.Context, err error, op, subject string) error {
 	switch {
 	case errors.Is(err, errUndo):
-		return &providers.Error{Code: providers.Unavailable, Op: "create", Subject: subject, Err: fmt.Errorf("%w within %v after the cancel: %w", err, c.undo, ctx.Err()), Hint: "evenkeel gc finds what is left"}
+		return &providers.Error{Code: providers.Unavailable, Op: op, Subject: subject, Err: fmt.Errorf("%w within %v after the cancel: %w", err, c.undo, ctx.Err()), Hint: "evenkeel gc finds what is left"}
 	case errors.Is(err, ctx.Err()) && ctx.Err() != nil: // before it began
 		return err
 	case failureOf(err) == nil && ctx.Err() != nil: // it died before it had undone
-		return &providers.Error{Code: providers.Unavailable, Op: "create", Subject: subject, Err: errors.Join(c.gone(), ctx.Err())}
+		return &providers.Error{Code: providers.Unavailable, Op: op, Subject: subject, Err: errors.Join(c.gone(), ctx.Err())}
 	}
-	return c.fail(ctx, err, "create", subject)
+	return c.fail(ctx, err, op, subject)
 }
 
 // put sends order, passes events on, and returns the reply that is none. When ctx ends it sends cancel and goes on waiting for the end, which comes

@@ -51,8 +51,18 @@ var (
 	machine = providers.Machine{
 		ID: "id-1", Env: "shop.laptop", Name: "web-1", State: providers.Running, SSH: "127.0.0.1:2222", Address: "10.1.2.3",
 		Ports:  []providers.Port{{Port: 80, Proto: "tcp", HostPort: 8080}},
+		Data:   []providers.Attached{{Name: "pg", Device: "/dev/disk/by-id/virtio-ek-pg"}, {Name: "inside"}},
 		Labels: providers.Labels{"project": "7f3a9c", "host-ca": "ssh-ed25519 AAAA/+="}, Created: created,
 	}
+)
+
+var (
+	disk     = providers.DataRef{Env: "shop.ci", Machine: "db-1", Name: "pg"}
+	snapshot = providers.Snapshot{Disk: disk, Name: "20261121t150000z", Taken: created, Size: 7 << 30}
+	envInfos = []providers.EnvInfo{{
+		Env: "shop.ci", Project: "p", Owner: "o", Machines: 2, Partial: true, Created: created, Expires: created.Add(time.Hour),
+		Data: []providers.DataDisk{{DataRef: disk, Size: 2 << 40}},
+	}, {Env: "b.c"}}
 )
 
 func (p *echoProvider) note(line string) {
@@ -129,7 +139,7 @@ func (p *echoProvider) ListMachines(ctx context.Context, env string) ([]provider
 }
 
 func (p *echoProvider) ListEnvs(context.Context) ([]providers.EnvInfo, error) {
-	return []providers.EnvInfo{{Env: "shop.ci", Project: "p", Owner: "o", Machines: 2, Partial: true, Created: created, Expires: created.Add(time.Hour)}, {Env: "b.c"}}, nil
+	return envInfos, nil
 }
 func (p *echoProvider) DeleteMachine(_ context.Context, id string) error {
 	p.note("delete " + id)
@@ -154,6 +164,38 @@ func (p *echoProvider) SuspendMachine(_ context.Context, id string) error {
 }
 func (p *echoProvider) ResumeMachine(_ context.Context, id string) (providers.Machine, error) {
 	return machine, nil
+}
+func (p *echoProvider) SaveSnapshot(ctx context.Context, d providers.DataRef, name string) (providers.Snapshot, error) {
+	if err := p.slowly(ctx, name); err != nil {
+		return providers.Snapshot{}, err
+	}
+	p.note(fmt.Sprint("save ", d, name))
+	return snapshot, nil
+}
+func (p *echoProvider) ListSnapshots(_ context.Context, env string) ([]providers.Snapshot, error) {
+	return []providers.Snapshot{snapshot, {Name: env}}, nil
+}
+func (p *echoProvider) RestoreSnapshot(ctx context.Context, d providers.DataRef, name string) error {
+	p.note(fmt.Sprint("restore ", d, name))
+	return p.slowly(ctx, name)
+}
+func (p *echoProvider) DeleteSnapshot(_ context.Context, d providers.DataRef, name string) error {
+	p.note(fmt.Sprint("delete ", d, name))
+	return nil
+}
+
+// slowly is a call that is named slow: it goes on until it is cancelled, then undoes.
+func (p *echoProvider) slowly(ctx context.Context, name string) error {
+	switch name {
+	case "slow":
+		<-ctx.Done()
+		time.Sleep(100 * time.Millisecond)
+		p.note("undone " + name)
+		return &providers.Error{Code: providers.Unavailable, Op: "save", Subject: name, Err: ctx.Err()}
+	case "taken":
+		return &providers.Error{Code: providers.Conflict, Op: "save", Subject: "snapshot taken", Err: errors.New("it exists")}
+	}
+	return nil
 }
 func (p *echoProvider) Console(_ context.Context, id string, max int64) ([]byte, error) {
 	return []byte(strings.Repeat("\xfe\n", int(max))), nil // more than was asked for

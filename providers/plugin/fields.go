@@ -79,6 +79,7 @@ func abilities(p providers.Provider) []string {
 	}
 	note(has[providers.Starter](p))
 	note(has[providers.Suspender](p))
+	note(has[providers.Snapshotter](p))
 	note(has[providers.Consoler](p))
 	note(has[providers.ImagePruner](p))
 	note(has[providers.Doctor](p))

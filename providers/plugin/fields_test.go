@@ -30,6 +30,9 @@ func fill(t *testing.T, v reflect.Value, n *int) {
 	t.Helper()
 	*n++
 	switch v.Interface().(type) {
+	case providers.Attached: // what is no device does not cross
+		v.Set(reflect.ValueOf(providers.Attached{Name: fmt.Sprint("d", *n), Device: fmt.Sprint("/dev/disk/by-id/x", *n)}))
+		return
 	case time.Time:
 		v.Set(reflect.ValueOf(time.Unix(int64(1700000000+*n), int64(*n)).UTC()))
 		return
@@ -84,6 +87,8 @@ type keeper struct {
 	stored  providers.StoredImage
 	finding providers.Finding
 	putRef  providers.ImageRef
+	kept    providers.Snapshot
+	asked   []any // of the last call on a snapshot
 }
 
 func (k *keeper) Check(context.Context, providers.Spec) ([]providers.Problem, error) {
@@ -114,6 +119,26 @@ func (k *keeper) Diagnose(context.Context) ([]providers.Finding, error) {
 	return []providers.Finding{k.finding}, nil
 }
 
+func (k *keeper) SaveSnapshot(_ context.Context, d providers.DataRef, name string) (providers.Snapshot, error) {
+	k.asked = []any{"save", d, name}
+	return k.kept, nil
+}
+
+func (k *keeper) RestoreSnapshot(_ context.Context, d providers.DataRef, name string) error {
+	k.asked = []any{"restore", d, name}
+	return nil
+}
+
+func (k *keeper) DeleteSnapshot(_ context.Context, d providers.DataRef, name string) error {
+	k.asked = []any{"delete", d, name}
+	return nil
+}
+
+func (k *keeper) ListSnapshots(_ context.Context, env string) ([]providers.Snapshot, error) {
+	k.asked = []any{"list", env}
+	return []providers.Snapshot{k.kept}, nil
+}
+
 func keep(t *testing.T, k *keeper) providers.Provider {
 	t.Helper()
 	k.echoProvider = &echoProvider{log: hclog.NewNullLogger()}
@@ -131,6 +156,7 @@ func TestEveryFieldOfEveryTypeCrosses(t *testing.T) {
 	k := &keeper{
 		machine: filled[providers.Machine](t), env: filled[providers.EnvInfo](t), problem: filled[providers.Problem](t), event: filled[providers.Event](t),
 		stored: filled[providers.StoredImage](t), finding: filled[providers.Finding](t), putRef: "ref",
+		kept: filled[providers.Snapshot](t),
 	}
 	p := keep(t, k)
 	ctx := t.Context()
@@ -157,6 +183,18 @@ func TestEveryFieldOfEveryTypeCrosses(t *testing.T) {
 	same(t, "ListImages", err, stored, []providers.StoredImage{k.stored})
 	findings, err := p.(providers.Doctor).Diagnose(ctx)
 	same(t, "Diagnose", err, findings, []providers.Finding{k.finding})
+	d := filled[providers.DataRef](t)
+	s := p.(providers.Snapshotter)
+	saved, err := s.SaveSnapshot(ctx, d, "n1")
+	same(t, "SaveSnapshot", err, saved, k.kept)
+	same(t, "SaveSnapshot's order", nil, k.asked, []any{"save", d, "n1"})
+	same(t, "RestoreSnapshot", s.RestoreSnapshot(ctx, d, "n2"), 0, 0)
+	same(t, "RestoreSnapshot's order", nil, k.asked, []any{"restore", d, "n2"})
+	same(t, "DeleteSnapshot", s.DeleteSnapshot(ctx, d, "n3"), 0, 0)
+	same(t, "DeleteSnapshot's order", nil, k.asked, []any{"delete", d, "n3"})
+	kept, err := s.ListSnapshots(ctx, "shop.ci")
+	same(t, "ListSnapshots", err, kept, []providers.Snapshot{k.kept})
+	same(t, "ListSnapshots's order", nil, k.asked, []any{"list", "shop.ci"})
 }
 
 func TestZeroValuesCross(t *testing.T) {

@@ -39,6 +39,8 @@ type hostile struct {
 	event    *proto.PutMachineReply
 	failure  error
 	deaf     bool // does not hear a cancel
+	snapshot *proto.Snapshot
+	kept     *proto.SnapshotList
 }
 
 func (h *hostile) Info(context.Context, *proto.InfoRequest) (*proto.InfoReply, error) {
@@ -46,7 +48,7 @@ func (h *hostile) Info(context.Context, *proto.InfoRequest) (*proto.InfoReply, e
 }
 
 func (h *hostile) Open(context.Context, *proto.OpenRequest) (*proto.OpenReply, error) {
-	return &proto.OpenReply{Session: 1, Abilities: []string{"ImagePruner", "Doctor", "Starter"}}, nil
+	return &proto.OpenReply{Session: 1, Abilities: []string{"ImagePruner", "Doctor", "Starter", "Snapshotter"}}, nil
 }
 
 func (h *hostile) ListMachines(context.Context, *proto.ListMachinesRequest) (*proto.MachineList, error) {
@@ -66,6 +68,17 @@ func (h *hostile) Diagnose(context.Context, *proto.DiagnoseRequest) (*proto.Diag
 }
 func (h *hostile) StartMachine(context.Context, *proto.MachineRequest) (*proto.Machine, error) {
 	return h.machine, h.failure
+}
+
+func (h *hostile) ListSnapshots(context.Context, *proto.ListSnapshotsRequest) (*proto.SnapshotList, error) {
+	return h.kept, h.failure
+}
+
+func (h *hostile) SaveSnapshot(stream grpc.BidiStreamingServer[proto.SnapshotRequest, proto.Snapshot]) error {
+	if h.failure != nil {
+		return h.failure
+	}
+	return stream.Send(h.snapshot)
 }
 
 // PutMachine sends its event, which may be a result or nothing, and ends.
@@ -143,11 +156,12 @@ func TestOneBadMachineIsListedAsUnknownBesideTheOthers(t *testing.T) {
 		{Id: "3", Name: "many", State: "running", Labels: many},
 		{Id: "4", Name: "port", State: "running", Ports: []*proto.Port{{Port: 80, Proto: "tcp", HostPort: 70000}, {Port: 81, Proto: "tcp"}}},
 		{Id: "5", Name: "state", State: "levitating"},
+		{Id: "6", Name: "disk", State: "running", Data: []*proto.Attached{{Name: "pg", Device: "/dev/vda /\nx"}, {Name: "a b"}, {Name: "ok", Device: "/dev/vdb"}}},
 	}}}
 	var said bytes.Buffer
 	p := against(t, h, time.Second, hclog.New(&hclog.LoggerOptions{Output: &said}))
 	list, err := p.ListMachines(t.Context(), "e")
-	if err != nil || len(list) != 5 {
+	if err != nil || len(list) != 6 {
 		t.Fatalf("got %d machines, %v", len(list), err)
 	}
 	same(t, "good", nil, list[0], providers.Machine{ID: "1", Name: "good", State: providers.Running, Labels: providers.Labels{"project": "p"}})
@@ -155,8 +169,9 @@ func TestOneBadMachineIsListedAsUnknownBesideTheOthers(t *testing.T) {
 	same(t, "many", nil, []any{list[2].State, len(list[2].Labels), list[2].Labels["owner"]}, []any{providers.Unknown, providers.MaxLabels, "me@here"})
 	same(t, "port", nil, list[3], providers.Machine{ID: "4", Name: "port", State: providers.Unknown, Ports: []providers.Port{{Port: 81, Proto: "tcp"}}})
 	same(t, "state", nil, list[4], providers.Machine{ID: "5", Name: "state", State: providers.Unknown})
-	if n := strings.Count(said.String(), "[WARN]"); n != 3 || !strings.Contains(said.String(), "machine=label") {
-		t.Errorf("the log has %d warnings, want 3: %s", n, said.String())
+	same(t, "disk", nil, list[5], providers.Machine{ID: "6", Name: "disk", State: providers.Unknown, Data: []providers.Attached{{Name: "ok", Device: "/dev/vdb"}}})
+	if n := strings.Count(said.String(), "[WARN]"); n != 4 || !strings.Contains(said.String(), "machine=label") {
+		t.Errorf("the log has %d warnings, want 4: %s", n, said.String())
 	}
 
 	h.machine = h.machines.Machines[1]
@@ -202,6 +217,8 @@ func FuzzRepliesOfHostilePlugins(f *testing.F) {
 		&proto.CheckReply{Problems: []*proto.Problem{{Line: -1, Message: "m"}}}, &proto.ImageList{Images: []*proto.StoredImage{{Size: -1}}},
 		&proto.Diagnosis{Findings: []*proto.Finding{{What: "x"}}}, &proto.Failure{Code: "nonsense", Ended: 99, Text: "t"}, &proto.Failure{},
 		&proto.PutMachineReply{Step: &proto.PutMachineReply_Event{}}, &proto.PutMachineReply{},
+		&proto.SnapshotList{Snapshots: []*proto.Snapshot{{Name: "n", Taken: -1, Disk: &proto.DataRef{Env: "e"}}}}, &proto.Snapshot{Size: -1},
+		&proto.Machine{Id: "1", Data: []*proto.Attached{{Name: "pg", Device: "/etc/passwd"}}},
 	} {
 		b, err := pb.Marshal(m)
 		if err != nil {
@@ -213,6 +230,7 @@ func FuzzRepliesOfHostilePlugins(f *testing.F) {
 		h := &hostile{
 			machines: as[proto.MachineList](b), machine: as[proto.Machine](b), envs: as[proto.EnvList](b), check: as[proto.CheckReply](b),
 			images: as[proto.ImageList](b), findings: as[proto.Diagnosis](b), event: as[proto.PutMachineReply](b),
+			snapshot: as[proto.Snapshot](b), kept: as[proto.SnapshotList](b),
 		}
 		p := against(t, h, time.Second, hclog.New(&hclog.LoggerOptions{Output: io.Discard}))
 		play(t, p)
@@ -260,6 +278,11 @@ func play(t *testing.T, p providers.Provider) {
 		if !slices.Contains([]providers.State{providers.Running, providers.Stopped, providers.Suspended, providers.Partial, providers.Unknown}, m.State) {
 			t.Errorf("state %q", m.State)
 		}
+		for _, d := range m.Data {
+			if strings.ContainsAny(d.Name+d.Device, " \n\t") {
+				t.Errorf("data disk %+v", d)
+			}
+		}
 		for _, p := range m.Ports {
 			if p.Port < 1 || p.Port > 65535 || p.HostPort < 0 || p.HostPort > 65535 || p.Proto != "tcp" && p.Proto != "udp" {
 				t.Errorf("port %+v", p)
@@ -270,6 +293,13 @@ func play(t *testing.T, p providers.Provider) {
 	checkError(t, err)
 	for _, e := range envs {
 		checkText(t, e.Env, e.Project, e.Owner)
+	}
+	kept, err := p.(providers.Snapshotter).ListSnapshots(ctx, "e")
+	checkError(t, err)
+	s, err := p.(providers.Snapshotter).SaveSnapshot(ctx, disk, "n")
+	checkError(t, err)
+	for _, s := range append(kept, s) {
+		checkText(t, s.Name, s.Disk.Env, s.Disk.Machine, s.Disk.Name)
 	}
 	problems, err := p.Check(ctx, spec)
 	checkError(t, err)

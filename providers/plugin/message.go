@@ -20,10 +20,10 @@ import (
 func toSpec(s providers.Spec) *proto.Spec {
 	return &proto.Spec{
 		Env: text(s.Env), Name: text(s.Name), Cpus: int64(s.CPUs), Memory: s.Memory, Disk: s.Disk, ImageKey: text(s.ImageKey),
-		Labels: toLabels(s.Labels), Publish: each(s.Publish, toPort),
+		Labels: toLabels(s.Labels), Publish: each(s.Publish, toPort), Data: each(s.Data, toData),
 		Seed: &proto.Seed{
 			Hostname: text(s.Seed.Hostname), HostKey: s.Seed.HostKey, HostCertificate: s.Seed.HostCertificate,
-			User: text(s.Seed.User), AuthorizedKeys: each(s.Seed.AuthorizedKeys, text),
+			User: text(s.Seed.User), AuthorizedKeys: each(s.Seed.AuthorizedKeys, text), Data: each(s.Seed.Data, toMount),
 		},
 	}
 }
@@ -32,10 +32,10 @@ func fromSpec(s *proto.Spec) providers.Spec {
 	seed := s.GetSeed()
 	return providers.Spec{
 		Env: s.GetEnv(), Name: s.GetName(), CPUs: int(s.GetCpus()), Memory: s.GetMemory(), Disk: s.GetDisk(), ImageKey: s.GetImageKey(),
-		Labels: fromLabels(s.GetLabels()), Publish: each(s.GetPublish(), fromPort),
+		Labels: fromLabels(s.GetLabels()), Publish: each(s.GetPublish(), fromPort), Data: each(s.GetData(), fromData),
 		Seed: providers.Seed{
 			Hostname: seed.GetHostname(), HostKey: seed.GetHostKey(), HostCertificate: seed.GetHostCertificate(),
-			User: seed.GetUser(), AuthorizedKeys: seed.GetAuthorizedKeys(),
+			User: seed.GetUser(), AuthorizedKeys: seed.GetAuthorizedKeys(), Data: each(seed.GetData(), fromMount),
 		},
 	}
 }
@@ -86,12 +86,12 @@ func fromImage(i *proto.Image) images.Image {
 func toMachine(m providers.Machine) *proto.Machine {
 	return &proto.Machine{
 		Id: text(m.ID), Env: text(m.Env), Name: text(m.Name), State: text(string(m.State)), Ssh: text(m.SSH), Address: text(m.Address),
-		Ports: each(m.Ports, toPort), Labels: toLabels(m.Labels), Created: toTime(m.Created),
+		Ports: each(m.Ports, toPort), Data: each(m.Data, toAttached), Labels: toLabels(m.Labels), Created: toTime(m.Created),
 	}
 }
 
 // fromMachine is m as far as it keeps the rules. With an error, of what breaks them, the machine's state is Unknown and the rest can be shown: labels
-// are readable's, ports that are none are left out. A state it does not know is Unknown without error.
+// are readable's, ports and data disks that are none are left out. A state it does not know is Unknown without error.
 func fromMachine(m *proto.Machine) (providers.Machine, error) {
 	labels := fromLabels(m.GetLabels())
 	broken := labels.Validate()
@@ -106,6 +106,8 @@ func fromMachine(m *proto.Machine) (providers.Machine, error) {
 		}
 		ports = append(ports, p)
 	}
+	data, noData := fromAttached(m.GetData())
+	broken = errors.Join(broken, noData)
 	state := providers.State(m.GetState())
 	switch state {
 	case providers.Running, providers.Stopped, providers.Suspended, providers.Partial:
@@ -117,7 +119,7 @@ func fromMachine(m *proto.Machine) (providers.Machine, error) {
 	}
 	return providers.Machine{
 		ID: text(m.GetId()), Env: text(m.GetEnv()), Name: text(m.GetName()), State: state, SSH: text(m.GetSsh()), Address: text(m.GetAddress()),
-		Ports: ports, Labels: labels, Created: fromTime(m.GetCreated()),
+		Ports: ports, Data: data, Labels: labels, Created: fromTime(m.GetCreated()),
 	}, broken
 }
 
@@ -149,14 +151,14 @@ func readable(l providers.Labels) providers.Labels {
 func toEnv(e providers.EnvInfo) *proto.EnvInfo {
 	return &proto.EnvInfo{
 		Env: text(e.Env), Project: text(e.Project), Owner: text(e.Owner), Machines: int64(e.Machines), Partial: e.Partial,
-		Created: toTime(e.Created), Expires: toTime(e.Expires),
+		Data: each(e.Data, toDataDisk), Created: toTime(e.Created), Expires: toTime(e.Expires),
 	}
 }
 
 func fromEnv(e *proto.EnvInfo) providers.EnvInfo {
 	return providers.EnvInfo{
 		Env: text(e.GetEnv()), Project: text(e.GetProject()), Owner: text(e.GetOwner()), Machines: int(e.GetMachines()), Partial: e.GetPartial(),
-		Created: fromTime(e.GetCreated()), Expires: fromTime(e.GetExpires()),
+		Data: each(e.GetData(), fromDataDisk), Created: fromTime(e.GetCreated()), Expires: fromTime(e.GetExpires()),
 	}
 }
 

@@ -116,8 +116,12 @@ func launch(t *testing.T, name string) *plugin.Launched {
 
 var spec = providers.Spec{
 	Env: "shop.laptop", Name: "web-1", CPUs: 2, Memory: 512 << 20, Disk: 4 << 30, ImageKey: "key", Labels: providers.Labels{"project": "p q"},
+	Data:    []providers.Data{{Name: "pg", Size: 1 << 40, Mount: "/var/lib/postgresql"}},
 	Publish: []providers.Port{{Port: 80, Proto: "tcp", HostPort: 8080}},
-	Seed:    providers.Seed{Hostname: "web-1", HostKey: []byte("k\xff"), HostCertificate: []byte("c\xfe"), User: "evenkeel", AuthorizedKeys: []string{"a", "b"}},
+	Seed: providers.Seed{
+		Hostname: "web-1", HostKey: []byte("k\xff"), HostCertificate: []byte("c\xfe"), User: "evenkeel", AuthorizedKeys: []string{"a", "b"},
+		Data: []providers.Mount{{Name: "pg", Mount: "/var/lib/postgresql"}},
+	},
 }
 
 func same[T any](t *testing.T, what string, err error, got, want T) {
@@ -151,7 +155,7 @@ func TestEveryCallCrosses(t *testing.T) {
 		list, err := p.ListMachines(ctx, "e")
 		same(t, "ListMachines", err, list, []providers.Machine{machine, machine})
 		envs, err := p.ListEnvs(ctx)
-		same(t, "ListEnvs", err, envs, []providers.EnvInfo{{Env: "shop.ci", Project: "p", Owner: "o", Machines: 2, Partial: true, Created: created, Expires: created.Add(time.Hour)}, {Env: "b.c"}})
+		same(t, "ListEnvs", err, envs, envInfos)
 		same(t, "DeleteMachine", p.DeleteMachine(ctx, "a"), 0, 0)
 		same(t, "DeleteEnv", p.DeleteEnv(ctx, "b", true), 0, 0)
 		same(t, "journal", nil, journal(), "delete a\ndelete env btrue\n")
@@ -171,6 +175,14 @@ func TestEveryAbilityCrosses(t *testing.T) {
 		same(t, "SuspendMachine", suspender.SuspendMachine(ctx, "b"), 0, 0)
 		m, err = suspender.ResumeMachine(ctx, "b")
 		same(t, "ResumeMachine", err, m, machine)
+		snapshotter, ok := providers.As[providers.Snapshotter](p)
+		same(t, "Snapshotter", nil, ok, true)
+		saved, err := snapshotter.SaveSnapshot(ctx, disk, "now")
+		same(t, "SaveSnapshot", err, saved, snapshot)
+		kept, err := snapshotter.ListSnapshots(ctx, "e")
+		same(t, "ListSnapshots", err, kept, []providers.Snapshot{snapshot, {Name: "e"}})
+		same(t, "RestoreSnapshot", snapshotter.RestoreSnapshot(ctx, disk, "now"), 0, 0)
+		same(t, "DeleteSnapshot", snapshotter.DeleteSnapshot(ctx, disk, "now"), 0, 0)
 		consoler, ok := providers.As[providers.Consoler](p)
 		same(t, "Consoler", nil, ok, true)
 		out, err := consoler.Console(ctx, "c", 4)
@@ -186,7 +198,7 @@ func TestEveryAbilityCrosses(t *testing.T) {
 		same(t, "Doctor", nil, ok, true)
 		findings, err := doctor.Diagnose(ctx)
 		same(t, "Diagnose", err, findings, []providers.Finding{{OK: true, What: "w"}, {What: "x", Remedy: "y"}})
-		same(t, "journal", nil, journal(), "stop a\nsuspend b\ndelete image r\n")
+		same(t, "journal", nil, journal(), "stop a\nsuspend b\nsave {shop.ci db-1 pg}now\nrestore {shop.ci db-1 pg}now\ndelete {shop.ci db-1 pg}now\ndelete image r\n")
 	})
 }
 
@@ -279,6 +291,27 @@ func TestCancelledPutReturnsAfterUndo(t *testing.T) {
 			t.Errorf("got %v, want the deadline", err)
 		}
 		eventually(t, "the far call is cancelled", func() bool { return strings.Contains(journal(), "list cancelled") })
+	})
+}
+
+func TestCancelledSnapshotReturnsAfterUndo(t *testing.T) {
+	both(t, func(t *testing.T, p providers.Provider, journal func() string) {
+		s := p.(providers.Snapshotter)
+		for what, call := range map[string]func(context.Context, string) error{
+			"save":    func(ctx context.Context, name string) error { _, err := s.SaveSnapshot(ctx, disk, name); return err },
+			"restore": func(ctx context.Context, name string) error { return s.RestoreSnapshot(ctx, disk, name) },
+		} {
+			before := strings.Count(journal(), "undone slow\n")
+			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+			defer cancel()
+			if err := call(ctx, "slow"); !errors.Is(err, context.DeadlineExceeded) || providers.CodeOf(err) != providers.Unavailable {
+				t.Errorf("%s: got %v, want the deadline", what, err)
+			}
+			same(t, what+": undone when it returned", nil, strings.Count(journal(), "undone slow\n"), before+1)
+			err := call(t.Context(), "taken")
+			same(t, what+": code", nil, providers.CodeOf(err), providers.Conflict)
+			same(t, what+": text", nil, err.Error(), "cannot save snapshot taken: it exists")
+		}
 	})
 }
 

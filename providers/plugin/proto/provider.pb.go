@@ -1276,6 +1276,244 @@ func (x *DeleteEnvRequest) GetKeepData() bool {
 	return false
 }
 
+type SnapshotRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to Step:
+	//
+	//	*SnapshotRequest_Order
+	//	*SnapshotRequest_Cancel
+	Step          isSnapshotRequest_Step `protobuf_oneof:"step"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SnapshotRequest) Reset() {
+	*x = SnapshotRequest{}
+	mi := &file_provider_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SnapshotRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SnapshotRequest) ProtoMessage() {}
+
+func (x *SnapshotRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_provider_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SnapshotRequest.ProtoReflect.Descriptor instead.
+func (*SnapshotRequest) Descriptor() ([]byte, []int) {
+	return file_provider_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *SnapshotRequest) GetStep() isSnapshotRequest_Step {
+	if x != nil {
+		return x.Step
+	}
+	return nil
+}
+
+func (x *SnapshotRequest) GetOrder() *SnapshotOrder {
+	if x != nil {
+		if x, ok := x.Step.(*SnapshotRequest_Order); ok {
+			return x.Order
+		}
+	}
+	return nil
+}
+
+func (x *SnapshotRequest) GetCancel() *Cancel {
+	if x != nil {
+		if x, ok := x.Step.(*SnapshotRequest_Cancel); ok {
+			return x.Cancel
+		}
+	}
+	return nil
+}
+
+type isSnapshotRequest_Step interface {
+	isSnapshotRequest_Step()
+}
+
+type SnapshotRequest_Order struct {
+	Order *SnapshotOrder `protobuf:"bytes,1,opt,name=order,proto3,oneof"`
+}
+
+type SnapshotRequest_Cancel struct {
+	Cancel *Cancel `protobuf:"bytes,2,opt,name=cancel,proto3,oneof"`
+}
+
+func (*SnapshotRequest_Order) isSnapshotRequest_Step() {}
+
+func (*SnapshotRequest_Cancel) isSnapshotRequest_Step() {}
+
+type SnapshotOrder struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Session       uint64                 `protobuf:"varint,1,opt,name=session,proto3" json:"session,omitempty"`
+	Disk          *DataRef               `protobuf:"bytes,2,opt,name=disk,proto3" json:"disk,omitempty"`
+	Name          string                 `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SnapshotOrder) Reset() {
+	*x = SnapshotOrder{}
+	mi := &file_provider_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SnapshotOrder) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SnapshotOrder) ProtoMessage() {}
+
+func (x *SnapshotOrder) ProtoReflect() protoreflect.Message {
+	mi := &file_provider_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SnapshotOrder.ProtoReflect.Descriptor instead.
+func (*SnapshotOrder) Descriptor() ([]byte, []int) {
+	return file_provider_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *SnapshotOrder) GetSession() uint64 {
+	if x != nil {
+		return x.Session
+	}
+	return 0
+}
+
+func (x *SnapshotOrder) GetDisk() *DataRef {
+	if x != nil {
+		return x.Disk
+	}
+	return nil
+}
+
+func (x *SnapshotOrder) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+type ListSnapshotsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Session       uint64                 `protobuf:"varint,1,opt,name=session,proto3" json:"session,omitempty"`
+	Env           string                 `protobuf:"bytes,2,opt,name=env,proto3" json:"env,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListSnapshotsRequest) Reset() {
+	*x = ListSnapshotsRequest{}
+	mi := &file_provider_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListSnapshotsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListSnapshotsRequest) ProtoMessage() {}
+
+func (x *ListSnapshotsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_provider_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListSnapshotsRequest.ProtoReflect.Descriptor instead.
+func (*ListSnapshotsRequest) Descriptor() ([]byte, []int) {
+	return file_provider_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *ListSnapshotsRequest) GetSession() uint64 {
+	if x != nil {
+		return x.Session
+	}
+	return 0
+}
+
+func (x *ListSnapshotsRequest) GetEnv() string {
+	if x != nil {
+		return x.Env
+	}
+	return ""
+}
+
+type SnapshotList struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Snapshots     []*Snapshot            `protobuf:"bytes,1,rep,name=snapshots,proto3" json:"snapshots,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SnapshotList) Reset() {
+	*x = SnapshotList{}
+	mi := &file_provider_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SnapshotList) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SnapshotList) ProtoMessage() {}
+
+func (x *SnapshotList) ProtoReflect() protoreflect.Message {
+	mi := &file_provider_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SnapshotList.ProtoReflect.Descriptor instead.
+func (*SnapshotList) Descriptor() ([]byte, []int) {
+	return file_provider_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *SnapshotList) GetSnapshots() []*Snapshot {
+	if x != nil {
+		return x.Snapshots
+	}
+	return nil
+}
+
 type ConsoleRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Session       uint64                 `protobuf:"varint,1,opt,name=session,proto3" json:"session,omitempty"`
@@ -1287,7 +1525,7 @@ type ConsoleRequest struct {
 
 func (x *ConsoleRequest) Reset() {
 	*x = ConsoleRequest{}
-	mi := &file_provider_proto_msgTypes[22]
+	mi := &file_provider_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1299,7 +1537,7 @@ func (x *ConsoleRequest) String() string {
 func (*ConsoleRequest) ProtoMessage() {}
 
 func (x *ConsoleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[22]
+	mi := &file_provider_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1312,7 +1550,7 @@ func (x *ConsoleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConsoleRequest.ProtoReflect.Descriptor instead.
 func (*ConsoleRequest) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{22}
+	return file_provider_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ConsoleRequest) GetSession() uint64 {
@@ -1345,7 +1583,7 @@ type ConsoleReply struct {
 
 func (x *ConsoleReply) Reset() {
 	*x = ConsoleReply{}
-	mi := &file_provider_proto_msgTypes[23]
+	mi := &file_provider_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1357,7 +1595,7 @@ func (x *ConsoleReply) String() string {
 func (*ConsoleReply) ProtoMessage() {}
 
 func (x *ConsoleReply) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[23]
+	mi := &file_provider_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1370,7 +1608,7 @@ func (x *ConsoleReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConsoleReply.ProtoReflect.Descriptor instead.
 func (*ConsoleReply) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{23}
+	return file_provider_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ConsoleReply) GetOutput() []byte {
@@ -1389,7 +1627,7 @@ type ListImagesRequest struct {
 
 func (x *ListImagesRequest) Reset() {
 	*x = ListImagesRequest{}
-	mi := &file_provider_proto_msgTypes[24]
+	mi := &file_provider_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1401,7 +1639,7 @@ func (x *ListImagesRequest) String() string {
 func (*ListImagesRequest) ProtoMessage() {}
 
 func (x *ListImagesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[24]
+	mi := &file_provider_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1414,7 +1652,7 @@ func (x *ListImagesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListImagesRequest.ProtoReflect.Descriptor instead.
 func (*ListImagesRequest) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{24}
+	return file_provider_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ListImagesRequest) GetSession() uint64 {
@@ -1433,7 +1671,7 @@ type ImageList struct {
 
 func (x *ImageList) Reset() {
 	*x = ImageList{}
-	mi := &file_provider_proto_msgTypes[25]
+	mi := &file_provider_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1445,7 +1683,7 @@ func (x *ImageList) String() string {
 func (*ImageList) ProtoMessage() {}
 
 func (x *ImageList) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[25]
+	mi := &file_provider_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1458,7 +1696,7 @@ func (x *ImageList) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImageList.ProtoReflect.Descriptor instead.
 func (*ImageList) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{25}
+	return file_provider_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ImageList) GetImages() []*StoredImage {
@@ -1478,7 +1716,7 @@ type DeleteImageRequest struct {
 
 func (x *DeleteImageRequest) Reset() {
 	*x = DeleteImageRequest{}
-	mi := &file_provider_proto_msgTypes[26]
+	mi := &file_provider_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1490,7 +1728,7 @@ func (x *DeleteImageRequest) String() string {
 func (*DeleteImageRequest) ProtoMessage() {}
 
 func (x *DeleteImageRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[26]
+	mi := &file_provider_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1503,7 +1741,7 @@ func (x *DeleteImageRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteImageRequest.ProtoReflect.Descriptor instead.
 func (*DeleteImageRequest) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{26}
+	return file_provider_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *DeleteImageRequest) GetSession() uint64 {
@@ -1529,7 +1767,7 @@ type DiagnoseRequest struct {
 
 func (x *DiagnoseRequest) Reset() {
 	*x = DiagnoseRequest{}
-	mi := &file_provider_proto_msgTypes[27]
+	mi := &file_provider_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1541,7 +1779,7 @@ func (x *DiagnoseRequest) String() string {
 func (*DiagnoseRequest) ProtoMessage() {}
 
 func (x *DiagnoseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[27]
+	mi := &file_provider_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1554,7 +1792,7 @@ func (x *DiagnoseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiagnoseRequest.ProtoReflect.Descriptor instead.
 func (*DiagnoseRequest) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{27}
+	return file_provider_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *DiagnoseRequest) GetSession() uint64 {
@@ -1573,7 +1811,7 @@ type Diagnosis struct {
 
 func (x *Diagnosis) Reset() {
 	*x = Diagnosis{}
-	mi := &file_provider_proto_msgTypes[28]
+	mi := &file_provider_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1585,7 +1823,7 @@ func (x *Diagnosis) String() string {
 func (*Diagnosis) ProtoMessage() {}
 
 func (x *Diagnosis) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[28]
+	mi := &file_provider_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1598,7 +1836,7 @@ func (x *Diagnosis) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Diagnosis.ProtoReflect.Descriptor instead.
 func (*Diagnosis) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{28}
+	return file_provider_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Diagnosis) GetFindings() []*Finding {
@@ -1619,7 +1857,7 @@ type DialRequest struct {
 
 func (x *DialRequest) Reset() {
 	*x = DialRequest{}
-	mi := &file_provider_proto_msgTypes[29]
+	mi := &file_provider_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1631,7 +1869,7 @@ func (x *DialRequest) String() string {
 func (*DialRequest) ProtoMessage() {}
 
 func (x *DialRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[29]
+	mi := &file_provider_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1644,7 +1882,7 @@ func (x *DialRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DialRequest.ProtoReflect.Descriptor instead.
 func (*DialRequest) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{29}
+	return file_provider_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *DialRequest) GetSession() uint64 {
@@ -1677,7 +1915,7 @@ type DialReply struct {
 
 func (x *DialReply) Reset() {
 	*x = DialReply{}
-	mi := &file_provider_proto_msgTypes[30]
+	mi := &file_provider_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1689,7 +1927,7 @@ func (x *DialReply) String() string {
 func (*DialReply) ProtoMessage() {}
 
 func (x *DialReply) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[30]
+	mi := &file_provider_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1702,7 +1940,7 @@ func (x *DialReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DialReply.ProtoReflect.Descriptor instead.
 func (*DialReply) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{30}
+	return file_provider_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *DialReply) GetData() []byte {
@@ -1723,13 +1961,14 @@ type Spec struct {
 	Labels        map[string]string      `protobuf:"bytes,7,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	Publish       []*Port                `protobuf:"bytes,8,rep,name=publish,proto3" json:"publish,omitempty"`
 	Seed          *Seed                  `protobuf:"bytes,9,opt,name=seed,proto3" json:"seed,omitempty"`
+	Data          []*Data                `protobuf:"bytes,10,rep,name=data,proto3" json:"data,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Spec) Reset() {
 	*x = Spec{}
-	mi := &file_provider_proto_msgTypes[31]
+	mi := &file_provider_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1741,7 +1980,7 @@ func (x *Spec) String() string {
 func (*Spec) ProtoMessage() {}
 
 func (x *Spec) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[31]
+	mi := &file_provider_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1754,7 +1993,7 @@ func (x *Spec) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Spec.ProtoReflect.Descriptor instead.
 func (*Spec) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{31}
+	return file_provider_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Spec) GetEnv() string {
@@ -1820,6 +2059,73 @@ func (x *Spec) GetSeed() *Seed {
 	return nil
 }
 
+func (x *Spec) GetData() []*Data {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+type Data struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Size          int64                  `protobuf:"varint,2,opt,name=size,proto3" json:"size,omitempty"`
+	Mount         string                 `protobuf:"bytes,3,opt,name=mount,proto3" json:"mount,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Data) Reset() {
+	*x = Data{}
+	mi := &file_provider_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Data) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Data) ProtoMessage() {}
+
+func (x *Data) ProtoReflect() protoreflect.Message {
+	mi := &file_provider_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Data.ProtoReflect.Descriptor instead.
+func (*Data) Descriptor() ([]byte, []int) {
+	return file_provider_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *Data) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Data) GetSize() int64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *Data) GetMount() string {
+	if x != nil {
+		return x.Mount
+	}
+	return ""
+}
+
 type Port struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Port          int32                  `protobuf:"varint,1,opt,name=port,proto3" json:"port,omitempty"`
@@ -1831,7 +2137,7 @@ type Port struct {
 
 func (x *Port) Reset() {
 	*x = Port{}
-	mi := &file_provider_proto_msgTypes[32]
+	mi := &file_provider_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1843,7 +2149,7 @@ func (x *Port) String() string {
 func (*Port) ProtoMessage() {}
 
 func (x *Port) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[32]
+	mi := &file_provider_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1856,7 +2162,7 @@ func (x *Port) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Port.ProtoReflect.Descriptor instead.
 func (*Port) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{32}
+	return file_provider_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Port) GetPort() int32 {
@@ -1887,13 +2193,14 @@ type Seed struct {
 	HostCertificate []byte                 `protobuf:"bytes,3,opt,name=host_certificate,json=hostCertificate,proto3" json:"host_certificate,omitempty"`
 	User            string                 `protobuf:"bytes,4,opt,name=user,proto3" json:"user,omitempty"`
 	AuthorizedKeys  []string               `protobuf:"bytes,5,rep,name=authorized_keys,json=authorizedKeys,proto3" json:"authorized_keys,omitempty"`
+	Data            []*Mount               `protobuf:"bytes,6,rep,name=data,proto3" json:"data,omitempty"`
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Seed) Reset() {
 	*x = Seed{}
-	mi := &file_provider_proto_msgTypes[33]
+	mi := &file_provider_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1905,7 +2212,7 @@ func (x *Seed) String() string {
 func (*Seed) ProtoMessage() {}
 
 func (x *Seed) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[33]
+	mi := &file_provider_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1918,7 +2225,7 @@ func (x *Seed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Seed.ProtoReflect.Descriptor instead.
 func (*Seed) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{33}
+	return file_provider_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Seed) GetHostname() string {
@@ -1956,6 +2263,73 @@ func (x *Seed) GetAuthorizedKeys() []string {
 	return nil
 }
 
+func (x *Seed) GetData() []*Mount {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+type Mount struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Device        string                 `protobuf:"bytes,2,opt,name=device,proto3" json:"device,omitempty"`
+	Mount         string                 `protobuf:"bytes,3,opt,name=mount,proto3" json:"mount,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Mount) Reset() {
+	*x = Mount{}
+	mi := &file_provider_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Mount) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Mount) ProtoMessage() {}
+
+func (x *Mount) ProtoReflect() protoreflect.Message {
+	mi := &file_provider_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Mount.ProtoReflect.Descriptor instead.
+func (*Mount) Descriptor() ([]byte, []int) {
+	return file_provider_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *Mount) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Mount) GetDevice() string {
+	if x != nil {
+		return x.Device
+	}
+	return ""
+}
+
+func (x *Mount) GetMount() string {
+	if x != nil {
+		return x.Mount
+	}
+	return ""
+}
+
 type Image struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Key           string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
@@ -1971,7 +2345,7 @@ type Image struct {
 
 func (x *Image) Reset() {
 	*x = Image{}
-	mi := &file_provider_proto_msgTypes[34]
+	mi := &file_provider_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1983,7 +2357,7 @@ func (x *Image) String() string {
 func (*Image) ProtoMessage() {}
 
 func (x *Image) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[34]
+	mi := &file_provider_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1996,7 +2370,7 @@ func (x *Image) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Image.ProtoReflect.Descriptor instead.
 func (*Image) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{34}
+	return file_provider_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Image) GetKey() string {
@@ -2059,7 +2433,7 @@ type Artefact struct {
 
 func (x *Artefact) Reset() {
 	*x = Artefact{}
-	mi := &file_provider_proto_msgTypes[35]
+	mi := &file_provider_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2071,7 +2445,7 @@ func (x *Artefact) String() string {
 func (*Artefact) ProtoMessage() {}
 
 func (x *Artefact) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[35]
+	mi := &file_provider_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2084,7 +2458,7 @@ func (x *Artefact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Artefact.ProtoReflect.Descriptor instead.
 func (*Artefact) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{35}
+	return file_provider_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Artefact) GetPath() string {
@@ -2119,13 +2493,14 @@ type Machine struct {
 	Ports         []*Port                `protobuf:"bytes,7,rep,name=ports,proto3" json:"ports,omitempty"`
 	Labels        map[string]string      `protobuf:"bytes,8,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	Created       int64                  `protobuf:"varint,9,opt,name=created,proto3" json:"created,omitempty"` // nanoseconds since 1970, 0: not known; so for every time here
+	Data          []*Attached            `protobuf:"bytes,10,rep,name=data,proto3" json:"data,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Machine) Reset() {
 	*x = Machine{}
-	mi := &file_provider_proto_msgTypes[36]
+	mi := &file_provider_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2137,7 +2512,7 @@ func (x *Machine) String() string {
 func (*Machine) ProtoMessage() {}
 
 func (x *Machine) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[36]
+	mi := &file_provider_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2150,7 +2525,7 @@ func (x *Machine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Machine.ProtoReflect.Descriptor instead.
 func (*Machine) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{36}
+	return file_provider_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *Machine) GetId() string {
@@ -2216,6 +2591,245 @@ func (x *Machine) GetCreated() int64 {
 	return 0
 }
 
+func (x *Machine) GetData() []*Attached {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+type Attached struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Device        string                 `protobuf:"bytes,2,opt,name=device,proto3" json:"device,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Attached) Reset() {
+	*x = Attached{}
+	mi := &file_provider_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Attached) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Attached) ProtoMessage() {}
+
+func (x *Attached) ProtoReflect() protoreflect.Message {
+	mi := &file_provider_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Attached.ProtoReflect.Descriptor instead.
+func (*Attached) Descriptor() ([]byte, []int) {
+	return file_provider_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *Attached) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Attached) GetDevice() string {
+	if x != nil {
+		return x.Device
+	}
+	return ""
+}
+
+type DataRef struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Env           string                 `protobuf:"bytes,1,opt,name=env,proto3" json:"env,omitempty"`
+	Machine       string                 `protobuf:"bytes,2,opt,name=machine,proto3" json:"machine,omitempty"`
+	Name          string                 `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DataRef) Reset() {
+	*x = DataRef{}
+	mi := &file_provider_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DataRef) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DataRef) ProtoMessage() {}
+
+func (x *DataRef) ProtoReflect() protoreflect.Message {
+	mi := &file_provider_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DataRef.ProtoReflect.Descriptor instead.
+func (*DataRef) Descriptor() ([]byte, []int) {
+	return file_provider_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *DataRef) GetEnv() string {
+	if x != nil {
+		return x.Env
+	}
+	return ""
+}
+
+func (x *DataRef) GetMachine() string {
+	if x != nil {
+		return x.Machine
+	}
+	return ""
+}
+
+func (x *DataRef) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+type DataDisk struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Disk          *DataRef               `protobuf:"bytes,1,opt,name=disk,proto3" json:"disk,omitempty"`
+	Size          int64                  `protobuf:"varint,2,opt,name=size,proto3" json:"size,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DataDisk) Reset() {
+	*x = DataDisk{}
+	mi := &file_provider_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DataDisk) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DataDisk) ProtoMessage() {}
+
+func (x *DataDisk) ProtoReflect() protoreflect.Message {
+	mi := &file_provider_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DataDisk.ProtoReflect.Descriptor instead.
+func (*DataDisk) Descriptor() ([]byte, []int) {
+	return file_provider_proto_rawDescGZIP(), []int{45}
+}
+
+func (x *DataDisk) GetDisk() *DataRef {
+	if x != nil {
+		return x.Disk
+	}
+	return nil
+}
+
+func (x *DataDisk) GetSize() int64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+type Snapshot struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Disk          *DataRef               `protobuf:"bytes,1,opt,name=disk,proto3" json:"disk,omitempty"`
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Taken         int64                  `protobuf:"varint,3,opt,name=taken,proto3" json:"taken,omitempty"`
+	Size          int64                  `protobuf:"varint,4,opt,name=size,proto3" json:"size,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Snapshot) Reset() {
+	*x = Snapshot{}
+	mi := &file_provider_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Snapshot) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Snapshot) ProtoMessage() {}
+
+func (x *Snapshot) ProtoReflect() protoreflect.Message {
+	mi := &file_provider_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Snapshot.ProtoReflect.Descriptor instead.
+func (*Snapshot) Descriptor() ([]byte, []int) {
+	return file_provider_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *Snapshot) GetDisk() *DataRef {
+	if x != nil {
+		return x.Disk
+	}
+	return nil
+}
+
+func (x *Snapshot) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Snapshot) GetTaken() int64 {
+	if x != nil {
+		return x.Taken
+	}
+	return 0
+}
+
+func (x *Snapshot) GetSize() int64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
 type EnvInfo struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Env           string                 `protobuf:"bytes,1,opt,name=env,proto3" json:"env,omitempty"`
@@ -2225,13 +2839,14 @@ type EnvInfo struct {
 	Partial       bool                   `protobuf:"varint,5,opt,name=partial,proto3" json:"partial,omitempty"`
 	Created       int64                  `protobuf:"varint,6,opt,name=created,proto3" json:"created,omitempty"`
 	Expires       int64                  `protobuf:"varint,7,opt,name=expires,proto3" json:"expires,omitempty"` // 0: never
+	Data          []*DataDisk            `protobuf:"bytes,8,rep,name=data,proto3" json:"data,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *EnvInfo) Reset() {
 	*x = EnvInfo{}
-	mi := &file_provider_proto_msgTypes[37]
+	mi := &file_provider_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2243,7 +2858,7 @@ func (x *EnvInfo) String() string {
 func (*EnvInfo) ProtoMessage() {}
 
 func (x *EnvInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[37]
+	mi := &file_provider_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2256,7 +2871,7 @@ func (x *EnvInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnvInfo.ProtoReflect.Descriptor instead.
 func (*EnvInfo) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{37}
+	return file_provider_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *EnvInfo) GetEnv() string {
@@ -2308,6 +2923,13 @@ func (x *EnvInfo) GetExpires() int64 {
 	return 0
 }
 
+func (x *EnvInfo) GetData() []*DataDisk {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
 type StoredImage struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Ref           string                 `protobuf:"bytes,1,opt,name=ref,proto3" json:"ref,omitempty"`
@@ -2320,7 +2942,7 @@ type StoredImage struct {
 
 func (x *StoredImage) Reset() {
 	*x = StoredImage{}
-	mi := &file_provider_proto_msgTypes[38]
+	mi := &file_provider_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2332,7 +2954,7 @@ func (x *StoredImage) String() string {
 func (*StoredImage) ProtoMessage() {}
 
 func (x *StoredImage) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[38]
+	mi := &file_provider_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2345,7 +2967,7 @@ func (x *StoredImage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StoredImage.ProtoReflect.Descriptor instead.
 func (*StoredImage) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{38}
+	return file_provider_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *StoredImage) GetRef() string {
@@ -2387,7 +3009,7 @@ type Finding struct {
 
 func (x *Finding) Reset() {
 	*x = Finding{}
-	mi := &file_provider_proto_msgTypes[39]
+	mi := &file_provider_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2399,7 +3021,7 @@ func (x *Finding) String() string {
 func (*Finding) ProtoMessage() {}
 
 func (x *Finding) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[39]
+	mi := &file_provider_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2412,7 +3034,7 @@ func (x *Finding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Finding.ProtoReflect.Descriptor instead.
 func (*Finding) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{39}
+	return file_provider_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *Finding) GetOk() bool {
@@ -2452,7 +3074,7 @@ type Problem struct {
 
 func (x *Problem) Reset() {
 	*x = Problem{}
-	mi := &file_provider_proto_msgTypes[40]
+	mi := &file_provider_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2464,7 +3086,7 @@ func (x *Problem) String() string {
 func (*Problem) ProtoMessage() {}
 
 func (x *Problem) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[40]
+	mi := &file_provider_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2477,7 +3099,7 @@ func (x *Problem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Problem.ProtoReflect.Descriptor instead.
 func (*Problem) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{40}
+	return file_provider_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *Problem) GetSeverity() string {
@@ -2550,7 +3172,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_provider_proto_msgTypes[41]
+	mi := &file_provider_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2562,7 +3184,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[41]
+	mi := &file_provider_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2575,7 +3197,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{41}
+	return file_provider_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *Event) GetSubject() string {
@@ -2635,7 +3257,7 @@ type Failure struct {
 
 func (x *Failure) Reset() {
 	*x = Failure{}
-	mi := &file_provider_proto_msgTypes[42]
+	mi := &file_provider_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2647,7 +3269,7 @@ func (x *Failure) String() string {
 func (*Failure) ProtoMessage() {}
 
 func (x *Failure) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[42]
+	mi := &file_provider_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2660,7 +3282,7 @@ func (x *Failure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Failure.ProtoReflect.Descriptor instead.
 func (*Failure) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{42}
+	return file_provider_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *Failure) GetCode() string {
@@ -2781,7 +3403,20 @@ const file_provider_proto_rawDesc = "" +
 	"\x10DeleteEnvRequest\x12\x18\n" +
 	"\asession\x18\x01 \x01(\x04R\asession\x12\x10\n" +
 	"\x03env\x18\x02 \x01(\tR\x03env\x12\x1b\n" +
-	"\tkeep_data\x18\x03 \x01(\bR\bkeepData\"L\n" +
+	"\tkeep_data\x18\x03 \x01(\bR\bkeepData\"\x8e\x01\n" +
+	"\x0fSnapshotRequest\x12;\n" +
+	"\x05order\x18\x01 \x01(\v2#.evenkeel.provider.v1.SnapshotOrderH\x00R\x05order\x126\n" +
+	"\x06cancel\x18\x02 \x01(\v2\x1c.evenkeel.provider.v1.CancelH\x00R\x06cancelB\x06\n" +
+	"\x04step\"p\n" +
+	"\rSnapshotOrder\x12\x18\n" +
+	"\asession\x18\x01 \x01(\x04R\asession\x121\n" +
+	"\x04disk\x18\x02 \x01(\v2\x1d.evenkeel.provider.v1.DataRefR\x04disk\x12\x12\n" +
+	"\x04name\x18\x03 \x01(\tR\x04name\"B\n" +
+	"\x14ListSnapshotsRequest\x12\x18\n" +
+	"\asession\x18\x01 \x01(\x04R\asession\x12\x10\n" +
+	"\x03env\x18\x02 \x01(\tR\x03env\"L\n" +
+	"\fSnapshotList\x12<\n" +
+	"\tsnapshots\x18\x01 \x03(\v2\x1e.evenkeel.provider.v1.SnapshotR\tsnapshots\"L\n" +
 	"\x0eConsoleRequest\x12\x18\n" +
 	"\asession\x18\x01 \x01(\x04R\asession\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x10\n" +
@@ -2804,7 +3439,7 @@ const file_provider_proto_rawDesc = "" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x12\n" +
 	"\x04data\x18\x03 \x01(\fR\x04data\"\x1f\n" +
 	"\tDialReply\x12\x12\n" +
-	"\x04data\x18\x01 \x01(\fR\x04data\"\xea\x02\n" +
+	"\x04data\x18\x01 \x01(\fR\x04data\"\x9a\x03\n" +
 	"\x04Spec\x12\x10\n" +
 	"\x03env\x18\x01 \x01(\tR\x03env\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
@@ -2814,20 +3449,31 @@ const file_provider_proto_rawDesc = "" +
 	"\timage_key\x18\x06 \x01(\tR\bimageKey\x12>\n" +
 	"\x06labels\x18\a \x03(\v2&.evenkeel.provider.v1.Spec.LabelsEntryR\x06labels\x124\n" +
 	"\apublish\x18\b \x03(\v2\x1a.evenkeel.provider.v1.PortR\apublish\x12.\n" +
-	"\x04seed\x18\t \x01(\v2\x1a.evenkeel.provider.v1.SeedR\x04seed\x1a9\n" +
+	"\x04seed\x18\t \x01(\v2\x1a.evenkeel.provider.v1.SeedR\x04seed\x12.\n" +
+	"\x04data\x18\n" +
+	" \x03(\v2\x1a.evenkeel.provider.v1.DataR\x04data\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"M\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"D\n" +
+	"\x04Data\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04size\x18\x02 \x01(\x03R\x04size\x12\x14\n" +
+	"\x05mount\x18\x03 \x01(\tR\x05mount\"M\n" +
 	"\x04Port\x12\x12\n" +
 	"\x04port\x18\x01 \x01(\x05R\x04port\x12\x14\n" +
 	"\x05proto\x18\x02 \x01(\tR\x05proto\x12\x1b\n" +
-	"\thost_port\x18\x03 \x01(\x05R\bhostPort\"\xa5\x01\n" +
+	"\thost_port\x18\x03 \x01(\x05R\bhostPort\"\xd6\x01\n" +
 	"\x04Seed\x12\x1a\n" +
 	"\bhostname\x18\x01 \x01(\tR\bhostname\x12\x19\n" +
 	"\bhost_key\x18\x02 \x01(\fR\ahostKey\x12)\n" +
 	"\x10host_certificate\x18\x03 \x01(\fR\x0fhostCertificate\x12\x12\n" +
 	"\x04user\x18\x04 \x01(\tR\x04user\x12'\n" +
-	"\x0fauthorized_keys\x18\x05 \x03(\tR\x0eauthorizedKeys\"\xbc\x02\n" +
+	"\x0fauthorized_keys\x18\x05 \x03(\tR\x0eauthorizedKeys\x12/\n" +
+	"\x04data\x18\x06 \x03(\v2\x1b.evenkeel.provider.v1.MountR\x04data\"I\n" +
+	"\x05Mount\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
+	"\x06device\x18\x02 \x01(\tR\x06device\x12\x14\n" +
+	"\x05mount\x18\x03 \x01(\tR\x05mount\"\xbc\x02\n" +
 	"\x05Image\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x16\n" +
 	"\x06digest\x18\x02 \x01(\tR\x06digest\x12\x16\n" +
@@ -2842,7 +3488,7 @@ const file_provider_proto_rawDesc = "" +
 	"\bArtefact\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12\x12\n" +
 	"\x04size\x18\x02 \x01(\x03R\x04size\x12\x16\n" +
-	"\x06sha256\x18\x03 \x01(\tR\x06sha256\"\xcb\x02\n" +
+	"\x06sha256\x18\x03 \x01(\tR\x06sha256\"\xff\x02\n" +
 	"\aMachine\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
 	"\x03env\x18\x02 \x01(\tR\x03env\x12\x12\n" +
@@ -2852,10 +3498,27 @@ const file_provider_proto_rawDesc = "" +
 	"\aaddress\x18\x06 \x01(\tR\aaddress\x120\n" +
 	"\x05ports\x18\a \x03(\v2\x1a.evenkeel.provider.v1.PortR\x05ports\x12A\n" +
 	"\x06labels\x18\b \x03(\v2).evenkeel.provider.v1.Machine.LabelsEntryR\x06labels\x12\x18\n" +
-	"\acreated\x18\t \x01(\x03R\acreated\x1a9\n" +
+	"\acreated\x18\t \x01(\x03R\acreated\x122\n" +
+	"\x04data\x18\n" +
+	" \x03(\v2\x1e.evenkeel.provider.v1.AttachedR\x04data\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xb5\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"6\n" +
+	"\bAttached\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
+	"\x06device\x18\x02 \x01(\tR\x06device\"I\n" +
+	"\aDataRef\x12\x10\n" +
+	"\x03env\x18\x01 \x01(\tR\x03env\x12\x18\n" +
+	"\amachine\x18\x02 \x01(\tR\amachine\x12\x12\n" +
+	"\x04name\x18\x03 \x01(\tR\x04name\"Q\n" +
+	"\bDataDisk\x121\n" +
+	"\x04disk\x18\x01 \x01(\v2\x1d.evenkeel.provider.v1.DataRefR\x04disk\x12\x12\n" +
+	"\x04size\x18\x02 \x01(\x03R\x04size\"{\n" +
+	"\bSnapshot\x121\n" +
+	"\x04disk\x18\x01 \x01(\v2\x1d.evenkeel.provider.v1.DataRefR\x04disk\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +
+	"\x05taken\x18\x03 \x01(\x03R\x05taken\x12\x12\n" +
+	"\x04size\x18\x04 \x01(\x03R\x04size\"\xe9\x01\n" +
 	"\aEnvInfo\x12\x10\n" +
 	"\x03env\x18\x01 \x01(\tR\x03env\x12\x18\n" +
 	"\aproject\x18\x02 \x01(\tR\aproject\x12\x14\n" +
@@ -2863,7 +3526,8 @@ const file_provider_proto_rawDesc = "" +
 	"\bmachines\x18\x04 \x01(\x03R\bmachines\x12\x18\n" +
 	"\apartial\x18\x05 \x01(\bR\apartial\x12\x18\n" +
 	"\acreated\x18\x06 \x01(\x03R\acreated\x12\x18\n" +
-	"\aexpires\x18\a \x01(\x03R\aexpires\"\\\n" +
+	"\aexpires\x18\a \x01(\x03R\aexpires\x122\n" +
+	"\x04data\x18\b \x03(\v2\x1e.evenkeel.provider.v1.DataDiskR\x04data\"\\\n" +
 	"\vStoredImage\x12\x10\n" +
 	"\x03ref\x18\x01 \x01(\tR\x03ref\x12\x10\n" +
 	"\x03key\x18\x02 \x01(\tR\x03key\x12\x12\n" +
@@ -2900,7 +3564,7 @@ const file_provider_proto_rawDesc = "" +
 	"\x05Ended\x12\x15\n" +
 	"\x11ENDED_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eENDED_CANCELED\x10\x01\x12\x12\n" +
-	"\x0eENDED_DEADLINE\x10\x022\xcb\f\n" +
+	"\x0eENDED_DEADLINE\x10\x022\xb6\x0f\n" +
 	"\bProvider\x12J\n" +
 	"\x04Info\x12!.evenkeel.provider.v1.InfoRequest\x1a\x1f.evenkeel.provider.v1.InfoReply\x12J\n" +
 	"\x04Open\x12!.evenkeel.provider.v1.OpenRequest\x1a\x1f.evenkeel.provider.v1.OpenReply\x12H\n" +
@@ -2916,7 +3580,11 @@ const file_provider_proto_rawDesc = "" +
 	"\vStopMachine\x12$.evenkeel.provider.v1.MachineRequest\x1a\x1b.evenkeel.provider.v1.Empty\x12S\n" +
 	"\fStartMachine\x12$.evenkeel.provider.v1.MachineRequest\x1a\x1d.evenkeel.provider.v1.Machine\x12S\n" +
 	"\x0eSuspendMachine\x12$.evenkeel.provider.v1.MachineRequest\x1a\x1b.evenkeel.provider.v1.Empty\x12T\n" +
-	"\rResumeMachine\x12$.evenkeel.provider.v1.MachineRequest\x1a\x1d.evenkeel.provider.v1.Machine\x12S\n" +
+	"\rResumeMachine\x12$.evenkeel.provider.v1.MachineRequest\x1a\x1d.evenkeel.provider.v1.Machine\x12Y\n" +
+	"\fSaveSnapshot\x12%.evenkeel.provider.v1.SnapshotRequest\x1a\x1e.evenkeel.provider.v1.Snapshot(\x010\x01\x12_\n" +
+	"\rListSnapshots\x12*.evenkeel.provider.v1.ListSnapshotsRequest\x1a\".evenkeel.provider.v1.SnapshotList\x12Y\n" +
+	"\x0fRestoreSnapshot\x12%.evenkeel.provider.v1.SnapshotRequest\x1a\x1b.evenkeel.provider.v1.Empty(\x010\x01\x12R\n" +
+	"\x0eDeleteSnapshot\x12#.evenkeel.provider.v1.SnapshotOrder\x1a\x1b.evenkeel.provider.v1.Empty\x12S\n" +
 	"\aConsole\x12$.evenkeel.provider.v1.ConsoleRequest\x1a\".evenkeel.provider.v1.ConsoleReply\x12V\n" +
 	"\n" +
 	"ListImages\x12'.evenkeel.provider.v1.ListImagesRequest\x1a\x1f.evenkeel.provider.v1.ImageList\x12T\n" +
@@ -2937,124 +3605,152 @@ func file_provider_proto_rawDescGZIP() []byte {
 }
 
 var file_provider_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_provider_proto_msgTypes = make([]protoimpl.MessageInfo, 46)
+var file_provider_proto_msgTypes = make([]protoimpl.MessageInfo, 56)
 var file_provider_proto_goTypes = []any{
-	(Ended)(0),                  // 0: evenkeel.provider.v1.Ended
-	(*Empty)(nil),               // 1: evenkeel.provider.v1.Empty
-	(*InfoRequest)(nil),         // 2: evenkeel.provider.v1.InfoRequest
-	(*InfoReply)(nil),           // 3: evenkeel.provider.v1.InfoReply
-	(*Traits)(nil),              // 4: evenkeel.provider.v1.Traits
-	(*OpenRequest)(nil),         // 5: evenkeel.provider.v1.OpenRequest
-	(*OpenReply)(nil),           // 6: evenkeel.provider.v1.OpenReply
-	(*CloseRequest)(nil),        // 7: evenkeel.provider.v1.CloseRequest
-	(*CheckRequest)(nil),        // 8: evenkeel.provider.v1.CheckRequest
-	(*CheckReply)(nil),          // 9: evenkeel.provider.v1.CheckReply
-	(*Cancel)(nil),              // 10: evenkeel.provider.v1.Cancel
-	(*PutImageRequest)(nil),     // 11: evenkeel.provider.v1.PutImageRequest
-	(*PutImageOrder)(nil),       // 12: evenkeel.provider.v1.PutImageOrder
-	(*PutImageReply)(nil),       // 13: evenkeel.provider.v1.PutImageReply
-	(*PutMachineRequest)(nil),   // 14: evenkeel.provider.v1.PutMachineRequest
-	(*PutMachineOrder)(nil),     // 15: evenkeel.provider.v1.PutMachineOrder
-	(*PutMachineReply)(nil),     // 16: evenkeel.provider.v1.PutMachineReply
-	(*ListMachinesRequest)(nil), // 17: evenkeel.provider.v1.ListMachinesRequest
-	(*MachineList)(nil),         // 18: evenkeel.provider.v1.MachineList
-	(*ListEnvsRequest)(nil),     // 19: evenkeel.provider.v1.ListEnvsRequest
-	(*EnvList)(nil),             // 20: evenkeel.provider.v1.EnvList
-	(*MachineRequest)(nil),      // 21: evenkeel.provider.v1.MachineRequest
-	(*DeleteEnvRequest)(nil),    // 22: evenkeel.provider.v1.DeleteEnvRequest
-	(*ConsoleRequest)(nil),      // 23: evenkeel.provider.v1.ConsoleRequest
-	(*ConsoleReply)(nil),        // 24: evenkeel.provider.v1.ConsoleReply
-	(*ListImagesRequest)(nil),   // 25: evenkeel.provider.v1.ListImagesRequest
-	(*ImageList)(nil),           // 26: evenkeel.provider.v1.ImageList
-	(*DeleteImageRequest)(nil),  // 27: evenkeel.provider.v1.DeleteImageRequest
-	(*DiagnoseRequest)(nil),     // 28: evenkeel.provider.v1.DiagnoseRequest
-	(*Diagnosis)(nil),           // 29: evenkeel.provider.v1.Diagnosis
-	(*DialRequest)(nil),         // 30: evenkeel.provider.v1.DialRequest
-	(*DialReply)(nil),           // 31: evenkeel.provider.v1.DialReply
-	(*Spec)(nil),                // 32: evenkeel.provider.v1.Spec
-	(*Port)(nil),                // 33: evenkeel.provider.v1.Port
-	(*Seed)(nil),                // 34: evenkeel.provider.v1.Seed
-	(*Image)(nil),               // 35: evenkeel.provider.v1.Image
-	(*Artefact)(nil),            // 36: evenkeel.provider.v1.Artefact
-	(*Machine)(nil),             // 37: evenkeel.provider.v1.Machine
-	(*EnvInfo)(nil),             // 38: evenkeel.provider.v1.EnvInfo
-	(*StoredImage)(nil),         // 39: evenkeel.provider.v1.StoredImage
-	(*Finding)(nil),             // 40: evenkeel.provider.v1.Finding
-	(*Problem)(nil),             // 41: evenkeel.provider.v1.Problem
-	(*Event)(nil),               // 42: evenkeel.provider.v1.Event
-	(*Failure)(nil),             // 43: evenkeel.provider.v1.Failure
-	nil,                         // 44: evenkeel.provider.v1.Spec.LabelsEntry
-	nil,                         // 45: evenkeel.provider.v1.Image.ArtefactsEntry
-	nil,                         // 46: evenkeel.provider.v1.Machine.LabelsEntry
+	(Ended)(0),                   // 0: evenkeel.provider.v1.Ended
+	(*Empty)(nil),                // 1: evenkeel.provider.v1.Empty
+	(*InfoRequest)(nil),          // 2: evenkeel.provider.v1.InfoRequest
+	(*InfoReply)(nil),            // 3: evenkeel.provider.v1.InfoReply
+	(*Traits)(nil),               // 4: evenkeel.provider.v1.Traits
+	(*OpenRequest)(nil),          // 5: evenkeel.provider.v1.OpenRequest
+	(*OpenReply)(nil),            // 6: evenkeel.provider.v1.OpenReply
+	(*CloseRequest)(nil),         // 7: evenkeel.provider.v1.CloseRequest
+	(*CheckRequest)(nil),         // 8: evenkeel.provider.v1.CheckRequest
+	(*CheckReply)(nil),           // 9: evenkeel.provider.v1.CheckReply
+	(*Cancel)(nil),               // 10: evenkeel.provider.v1.Cancel
+	(*PutImageRequest)(nil),      // 11: evenkeel.provider.v1.PutImageRequest
+	(*PutImageOrder)(nil),        // 12: evenkeel.provider.v1.PutImageOrder
+	(*PutImageReply)(nil),        // 13: evenkeel.provider.v1.PutImageReply
+	(*PutMachineRequest)(nil),    // 14: evenkeel.provider.v1.PutMachineRequest
+	(*PutMachineOrder)(nil),      // 15: evenkeel.provider.v1.PutMachineOrder
+	(*PutMachineReply)(nil),      // 16: evenkeel.provider.v1.PutMachineReply
+	(*ListMachinesRequest)(nil),  // 17: evenkeel.provider.v1.ListMachinesRequest
+	(*MachineList)(nil),          // 18: evenkeel.provider.v1.MachineList
+	(*ListEnvsRequest)(nil),      // 19: evenkeel.provider.v1.ListEnvsRequest
+	(*EnvList)(nil),              // 20: evenkeel.provider.v1.EnvList
+	(*MachineRequest)(nil),       // 21: evenkeel.provider.v1.MachineRequest
+	(*DeleteEnvRequest)(nil),     // 22: evenkeel.provider.v1.DeleteEnvRequest
+	(*SnapshotRequest)(nil),      // 23: evenkeel.provider.v1.SnapshotRequest
+	(*SnapshotOrder)(nil),        // 24: evenkeel.provider.v1.SnapshotOrder
+	(*ListSnapshotsRequest)(nil), // 25: evenkeel.provider.v1.ListSnapshotsRequest
+	(*SnapshotList)(nil),         // 26: evenkeel.provider.v1.SnapshotList
+	(*ConsoleRequest)(nil),       // 27: evenkeel.provider.v1.ConsoleRequest
+	(*ConsoleReply)(nil),         // 28: evenkeel.provider.v1.ConsoleReply
+	(*ListImagesRequest)(nil),    // 29: evenkeel.provider.v1.ListImagesRequest
+	(*ImageList)(nil),            // 30: evenkeel.provider.v1.ImageList
+	(*DeleteImageRequest)(nil),   // 31: evenkeel.provider.v1.DeleteImageRequest
+	(*DiagnoseRequest)(nil),      // 32: evenkeel.provider.v1.DiagnoseRequest
+	(*Diagnosis)(nil),            // 33: evenkeel.provider.v1.Diagnosis
+	(*DialRequest)(nil),          // 34: evenkeel.provider.v1.DialRequest
+	(*DialReply)(nil),            // 35: evenkeel.provider.v1.DialReply
+	(*Spec)(nil),                 // 36: evenkeel.provider.v1.Spec
+	(*Data)(nil),                 // 37: evenkeel.provider.v1.Data
+	(*Port)(nil),                 // 38: evenkeel.provider.v1.Port
+	(*Seed)(nil),                 // 39: evenkeel.provider.v1.Seed
+	(*Mount)(nil),                // 40: evenkeel.provider.v1.Mount
+	(*Image)(nil),                // 41: evenkeel.provider.v1.Image
+	(*Artefact)(nil),             // 42: evenkeel.provider.v1.Artefact
+	(*Machine)(nil),              // 43: evenkeel.provider.v1.Machine
+	(*Attached)(nil),             // 44: evenkeel.provider.v1.Attached
+	(*DataRef)(nil),              // 45: evenkeel.provider.v1.DataRef
+	(*DataDisk)(nil),             // 46: evenkeel.provider.v1.DataDisk
+	(*Snapshot)(nil),             // 47: evenkeel.provider.v1.Snapshot
+	(*EnvInfo)(nil),              // 48: evenkeel.provider.v1.EnvInfo
+	(*StoredImage)(nil),          // 49: evenkeel.provider.v1.StoredImage
+	(*Finding)(nil),              // 50: evenkeel.provider.v1.Finding
+	(*Problem)(nil),              // 51: evenkeel.provider.v1.Problem
+	(*Event)(nil),                // 52: evenkeel.provider.v1.Event
+	(*Failure)(nil),              // 53: evenkeel.provider.v1.Failure
+	nil,                          // 54: evenkeel.provider.v1.Spec.LabelsEntry
+	nil,                          // 55: evenkeel.provider.v1.Image.ArtefactsEntry
+	nil,                          // 56: evenkeel.provider.v1.Machine.LabelsEntry
 }
 var file_provider_proto_depIdxs = []int32{
 	4,  // 0: evenkeel.provider.v1.InfoReply.traits:type_name -> evenkeel.provider.v1.Traits
-	32, // 1: evenkeel.provider.v1.CheckRequest.spec:type_name -> evenkeel.provider.v1.Spec
-	41, // 2: evenkeel.provider.v1.CheckReply.problems:type_name -> evenkeel.provider.v1.Problem
+	36, // 1: evenkeel.provider.v1.CheckRequest.spec:type_name -> evenkeel.provider.v1.Spec
+	51, // 2: evenkeel.provider.v1.CheckReply.problems:type_name -> evenkeel.provider.v1.Problem
 	12, // 3: evenkeel.provider.v1.PutImageRequest.order:type_name -> evenkeel.provider.v1.PutImageOrder
 	10, // 4: evenkeel.provider.v1.PutImageRequest.cancel:type_name -> evenkeel.provider.v1.Cancel
-	35, // 5: evenkeel.provider.v1.PutImageOrder.image:type_name -> evenkeel.provider.v1.Image
-	42, // 6: evenkeel.provider.v1.PutImageReply.event:type_name -> evenkeel.provider.v1.Event
+	41, // 5: evenkeel.provider.v1.PutImageOrder.image:type_name -> evenkeel.provider.v1.Image
+	52, // 6: evenkeel.provider.v1.PutImageReply.event:type_name -> evenkeel.provider.v1.Event
 	15, // 7: evenkeel.provider.v1.PutMachineRequest.order:type_name -> evenkeel.provider.v1.PutMachineOrder
 	10, // 8: evenkeel.provider.v1.PutMachineRequest.cancel:type_name -> evenkeel.provider.v1.Cancel
-	32, // 9: evenkeel.provider.v1.PutMachineOrder.spec:type_name -> evenkeel.provider.v1.Spec
-	42, // 10: evenkeel.provider.v1.PutMachineReply.event:type_name -> evenkeel.provider.v1.Event
-	37, // 11: evenkeel.provider.v1.PutMachineReply.machine:type_name -> evenkeel.provider.v1.Machine
-	37, // 12: evenkeel.provider.v1.MachineList.machines:type_name -> evenkeel.provider.v1.Machine
-	38, // 13: evenkeel.provider.v1.EnvList.envs:type_name -> evenkeel.provider.v1.EnvInfo
-	39, // 14: evenkeel.provider.v1.ImageList.images:type_name -> evenkeel.provider.v1.StoredImage
-	40, // 15: evenkeel.provider.v1.Diagnosis.findings:type_name -> evenkeel.provider.v1.Finding
-	44, // 16: evenkeel.provider.v1.Spec.labels:type_name -> evenkeel.provider.v1.Spec.LabelsEntry
-	33, // 17: evenkeel.provider.v1.Spec.publish:type_name -> evenkeel.provider.v1.Port
-	34, // 18: evenkeel.provider.v1.Spec.seed:type_name -> evenkeel.provider.v1.Seed
-	45, // 19: evenkeel.provider.v1.Image.artefacts:type_name -> evenkeel.provider.v1.Image.ArtefactsEntry
-	33, // 20: evenkeel.provider.v1.Machine.ports:type_name -> evenkeel.provider.v1.Port
-	46, // 21: evenkeel.provider.v1.Machine.labels:type_name -> evenkeel.provider.v1.Machine.LabelsEntry
-	0,  // 22: evenkeel.provider.v1.Failure.ended:type_name -> evenkeel.provider.v1.Ended
-	36, // 23: evenkeel.provider.v1.Image.ArtefactsEntry.value:type_name -> evenkeel.provider.v1.Artefact
-	2,  // 24: evenkeel.provider.v1.Provider.Info:input_type -> evenkeel.provider.v1.InfoRequest
-	5,  // 25: evenkeel.provider.v1.Provider.Open:input_type -> evenkeel.provider.v1.OpenRequest
-	7,  // 26: evenkeel.provider.v1.Provider.Close:input_type -> evenkeel.provider.v1.CloseRequest
-	8,  // 27: evenkeel.provider.v1.Provider.Check:input_type -> evenkeel.provider.v1.CheckRequest
-	11, // 28: evenkeel.provider.v1.Provider.PutImage:input_type -> evenkeel.provider.v1.PutImageRequest
-	14, // 29: evenkeel.provider.v1.Provider.PutMachine:input_type -> evenkeel.provider.v1.PutMachineRequest
-	17, // 30: evenkeel.provider.v1.Provider.ListMachines:input_type -> evenkeel.provider.v1.ListMachinesRequest
-	19, // 31: evenkeel.provider.v1.Provider.ListEnvs:input_type -> evenkeel.provider.v1.ListEnvsRequest
-	21, // 32: evenkeel.provider.v1.Provider.DeleteMachine:input_type -> evenkeel.provider.v1.MachineRequest
-	22, // 33: evenkeel.provider.v1.Provider.DeleteEnv:input_type -> evenkeel.provider.v1.DeleteEnvRequest
-	21, // 34: evenkeel.provider.v1.Provider.StopMachine:input_type -> evenkeel.provider.v1.MachineRequest
-	21, // 35: evenkeel.provider.v1.Provider.StartMachine:input_type -> evenkeel.provider.v1.MachineRequest
-	21, // 36: evenkeel.provider.v1.Provider.SuspendMachine:input_type -> evenkeel.provider.v1.MachineRequest
-	21, // 37: evenkeel.provider.v1.Provider.ResumeMachine:input_type -> evenkeel.provider.v1.MachineRequest
-	23, // 38: evenkeel.provider.v1.Provider.Console:input_type -> evenkeel.provider.v1.ConsoleRequest
-	25, // 39: evenkeel.provider.v1.Provider.ListImages:input_type -> evenkeel.provider.v1.ListImagesRequest
-	27, // 40: evenkeel.provider.v1.Provider.DeleteImage:input_type -> evenkeel.provider.v1.DeleteImageRequest
-	28, // 41: evenkeel.provider.v1.Provider.Diagnose:input_type -> evenkeel.provider.v1.DiagnoseRequest
-	30, // 42: evenkeel.provider.v1.Provider.DialSSH:input_type -> evenkeel.provider.v1.DialRequest
-	3,  // 43: evenkeel.provider.v1.Provider.Info:output_type -> evenkeel.provider.v1.InfoReply
-	6,  // 44: evenkeel.provider.v1.Provider.Open:output_type -> evenkeel.provider.v1.OpenReply
-	1,  // 45: evenkeel.provider.v1.Provider.Close:output_type -> evenkeel.provider.v1.Empty
-	9,  // 46: evenkeel.provider.v1.Provider.Check:output_type -> evenkeel.provider.v1.CheckReply
-	13, // 47: evenkeel.provider.v1.Provider.PutImage:output_type -> evenkeel.provider.v1.PutImageReply
-	16, // 48: evenkeel.provider.v1.Provider.PutMachine:output_type -> evenkeel.provider.v1.PutMachineReply
-	18, // 49: evenkeel.provider.v1.Provider.ListMachines:output_type -> evenkeel.provider.v1.MachineList
-	20, // 50: evenkeel.provider.v1.Provider.ListEnvs:output_type -> evenkeel.provider.v1.EnvList
-	1,  // 51: evenkeel.provider.v1.Provider.DeleteMachine:output_type -> evenkeel.provider.v1.Empty
-	1,  // 52: evenkeel.provider.v1.Provider.DeleteEnv:output_type -> evenkeel.provider.v1.Empty
-	1,  // 53: evenkeel.provider.v1.Provider.StopMachine:output_type -> evenkeel.provider.v1.Empty
-	37, // 54: evenkeel.provider.v1.Provider.StartMachine:output_type -> evenkeel.provider.v1.Machine
-	1,  // 55: evenkeel.provider.v1.Provider.SuspendMachine:output_type -> evenkeel.provider.v1.Empty
-	37, // 56: evenkeel.provider.v1.Provider.ResumeMachine:output_type -> evenkeel.provider.v1.Machine
-	24, // 57: evenkeel.provider.v1.Provider.Console:output_type -> evenkeel.provider.v1.ConsoleReply
-	26, // 58: evenkeel.provider.v1.Provider.ListImages:output_type -> evenkeel.provider.v1.ImageList
-	1,  // 59: evenkeel.provider.v1.Provider.DeleteImage:output_type -> evenkeel.provider.v1.Empty
-	29, // 60: evenkeel.provider.v1.Provider.Diagnose:output_type -> evenkeel.provider.v1.Diagnosis
-	31, // 61: evenkeel.provider.v1.Provider.DialSSH:output_type -> evenkeel.provider.v1.DialReply
-	43, // [43:62] is the sub-list for method output_type
-	24, // [24:43] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	36, // 9: evenkeel.provider.v1.PutMachineOrder.spec:type_name -> evenkeel.provider.v1.Spec
+	52, // 10: evenkeel.provider.v1.PutMachineReply.event:type_name -> evenkeel.provider.v1.Event
+	43, // 11: evenkeel.provider.v1.PutMachineReply.machine:type_name -> evenkeel.provider.v1.Machine
+	43, // 12: evenkeel.provider.v1.MachineList.machines:type_name -> evenkeel.provider.v1.Machine
+	48, // 13: evenkeel.provider.v1.EnvList.envs:type_name -> evenkeel.provider.v1.EnvInfo
+	24, // 14: evenkeel.provider.v1.SnapshotRequest.order:type_name -> evenkeel.provider.v1.SnapshotOrder
+	10, // 15: evenkeel.provider.v1.SnapshotRequest.cancel:type_name -> evenkeel.provider.v1.Cancel
+	45, // 16: evenkeel.provider.v1.SnapshotOrder.disk:type_name -> evenkeel.provider.v1.DataRef
+	47, // 17: evenkeel.provider.v1.SnapshotList.snapshots:type_name -> evenkeel.provider.v1.Snapshot
+	49, // 18: evenkeel.provider.v1.ImageList.images:type_name -> evenkeel.provider.v1.StoredImage
+	50, // 19: evenkeel.provider.v1.Diagnosis.findings:type_name -> evenkeel.provider.v1.Finding
+	54, // 20: evenkeel.provider.v1.Spec.labels:type_name -> evenkeel.provider.v1.Spec.LabelsEntry
+	38, // 21: evenkeel.provider.v1.Spec.publish:type_name -> evenkeel.provider.v1.Port
+	39, // 22: evenkeel.provider.v1.Spec.seed:type_name -> evenkeel.provider.v1.Seed
+	37, // 23: evenkeel.provider.v1.Spec.data:type_name -> evenkeel.provider.v1.Data
+	40, // 24: evenkeel.provider.v1.Seed.data:type_name -> evenkeel.provider.v1.Mount
+	55, // 25: evenkeel.provider.v1.Image.artefacts:type_name -> evenkeel.provider.v1.Image.ArtefactsEntry
+	38, // 26: evenkeel.provider.v1.Machine.ports:type_name -> evenkeel.provider.v1.Port
+	56, // 27: evenkeel.provider.v1.Machine.labels:type_name -> evenkeel.provider.v1.Machine.LabelsEntry
+	44, // 28: evenkeel.provider.v1.Machine.data:type_name -> evenkeel.provider.v1.Attached
+	45, // 29: evenkeel.provider.v1.DataDisk.disk:type_name -> evenkeel.provider.v1.DataRef
+	45, // 30: evenkeel.provider.v1.Snapshot.disk:type_name -> evenkeel.provider.v1.DataRef
+	46, // 31: evenkeel.provider.v1.EnvInfo.data:type_name -> evenkeel.provider.v1.DataDisk
+	0,  // 32: evenkeel.provider.v1.Failure.ended:type_name -> evenkeel.provider.v1.Ended
+	42, // 33: evenkeel.provider.v1.Image.ArtefactsEntry.value:type_name -> evenkeel.provider.v1.Artefact
+	2,  // 34: evenkeel.provider.v1.Provider.Info:input_type -> evenkeel.provider.v1.InfoRequest
+	5,  // 35: evenkeel.provider.v1.Provider.Open:input_type -> evenkeel.provider.v1.OpenRequest
+	7,  // 36: evenkeel.provider.v1.Provider.Close:input_type -> evenkeel.provider.v1.CloseRequest
+	8,  // 37: evenkeel.provider.v1.Provider.Check:input_type -> evenkeel.provider.v1.CheckRequest
+	11, // 38: evenkeel.provider.v1.Provider.PutImage:input_type -> evenkeel.provider.v1.PutImageRequest
+	14, // 39: evenkeel.provider.v1.Provider.PutMachine:input_type -> evenkeel.provider.v1.PutMachineRequest
+	17, // 40: evenkeel.provider.v1.Provider.ListMachines:input_type -> evenkeel.provider.v1.ListMachinesRequest
+	19, // 41: evenkeel.provider.v1.Provider.ListEnvs:input_type -> evenkeel.provider.v1.ListEnvsRequest
+	21, // 42: evenkeel.provider.v1.Provider.DeleteMachine:input_type -> evenkeel.provider.v1.MachineRequest
+	22, // 43: evenkeel.provider.v1.Provider.DeleteEnv:input_type -> evenkeel.provider.v1.DeleteEnvRequest
+	21, // 44: evenkeel.provider.v1.Provider.StopMachine:input_type -> evenkeel.provider.v1.MachineRequest
+	21, // 45: evenkeel.provider.v1.Provider.StartMachine:input_type -> evenkeel.provider.v1.MachineRequest
+	21, // 46: evenkeel.provider.v1.Provider.SuspendMachine:input_type -> evenkeel.provider.v1.MachineRequest
+	21, // 47: evenkeel.provider.v1.Provider.ResumeMachine:input_type -> evenkeel.provider.v1.MachineRequest
+	23, // 48: evenkeel.provider.v1.Provider.SaveSnapshot:input_type -> evenkeel.provider.v1.SnapshotRequest
+	25, // 49: evenkeel.provider.v1.Provider.ListSnapshots:input_type -> evenkeel.provider.v1.ListSnapshotsRequest
+	23, // 50: evenkeel.provider.v1.Provider.RestoreSnapshot:input_type -> evenkeel.provider.v1.SnapshotRequest
+	24, // 51: evenkeel.provider.v1.Provider.DeleteSnapshot:input_type -> evenkeel.provider.v1.SnapshotOrder
+	27, // 52: evenkeel.provider.v1.Provider.Console:input_type -> evenkeel.provider.v1.ConsoleRequest
+	29, // 53: evenkeel.provider.v1.Provider.ListImages:input_type -> evenkeel.provider.v1.ListImagesRequest
+	31, // 54: evenkeel.provider.v1.Provider.DeleteImage:input_type -> evenkeel.provider.v1.DeleteImageRequest
+	32, // 55: evenkeel.provider.v1.Provider.Diagnose:input_type -> evenkeel.provider.v1.DiagnoseRequest
+	34, // 56: evenkeel.provider.v1.Provider.DialSSH:input_type -> evenkeel.provider.v1.DialRequest
+	3,  // 57: evenkeel.provider.v1.Provider.Info:output_type -> evenkeel.provider.v1.InfoReply
+	6,  // 58: evenkeel.provider.v1.Provider.Open:output_type -> evenkeel.provider.v1.OpenReply
+	1,  // 59: evenkeel.provider.v1.Provider.Close:output_type -> evenkeel.provider.v1.Empty
+	9,  // 60: evenkeel.provider.v1.Provider.Check:output_type -> evenkeel.provider.v1.CheckReply
+	13, // 61: evenkeel.provider.v1.Provider.PutImage:output_type -> evenkeel.provider.v1.PutImageReply
+	16, // 62: evenkeel.provider.v1.Provider.PutMachine:output_type -> evenkeel.provider.v1.PutMachineReply
+	18, // 63: evenkeel.provider.v1.Provider.ListMachines:output_type -> evenkeel.provider.v1.MachineList
+	20, // 64: evenkeel.provider.v1.Provider.ListEnvs:output_type -> evenkeel.provider.v1.EnvList
+	1,  // 65: evenkeel.provider.v1.Provider.DeleteMachine:output_type -> evenkeel.provider.v1.Empty
+	1,  // 66: evenkeel.provider.v1.Provider.DeleteEnv:output_type -> evenkeel.provider.v1.Empty
+	1,  // 67: evenkeel.provider.v1.Provider.StopMachine:output_type -> evenkeel.provider.v1.Empty
+	43, // 68: evenkeel.provider.v1.Provider.StartMachine:output_type -> evenkeel.provider.v1.Machine
+	1,  // 69: evenkeel.provider.v1.Provider.SuspendMachine:output_type -> evenkeel.provider.v1.Empty
+	43, // 70: evenkeel.provider.v1.Provider.ResumeMachine:output_type -> evenkeel.provider.v1.Machine
+	47, // 71: evenkeel.provider.v1.Provider.SaveSnapshot:output_type -> evenkeel.provider.v1.Snapshot
+	26, // 72: evenkeel.provider.v1.Provider.ListSnapshots:output_type -> evenkeel.provider.v1.SnapshotList
+	1,  // 73: evenkeel.provider.v1.Provider.RestoreSnapshot:output_type -> evenkeel.provider.v1.Empty
+	1,  // 74: evenkeel.provider.v1.Provider.DeleteSnapshot:output_type -> evenkeel.provider.v1.Empty
+	28, // 75: evenkeel.provider.v1.Provider.Console:output_type -> evenkeel.provider.v1.ConsoleReply
+	30, // 76: evenkeel.provider.v1.Provider.ListImages:output_type -> evenkeel.provider.v1.ImageList
+	1,  // 77: evenkeel.provider.v1.Provider.DeleteImage:output_type -> evenkeel.provider.v1.Empty
+	33, // 78: evenkeel.provider.v1.Provider.Diagnose:output_type -> evenkeel.provider.v1.Diagnosis
+	35, // 79: evenkeel.provider.v1.Provider.DialSSH:output_type -> evenkeel.provider.v1.DialReply
+	57, // [57:80] is the sub-list for method output_type
+	34, // [34:57] is the sub-list for method input_type
+	34, // [34:34] is the sub-list for extension type_name
+	34, // [34:34] is the sub-list for extension extendee
+	0,  // [0:34] is the sub-list for field type_name
 }
 
 func init() { file_provider_proto_init() }
@@ -3078,13 +3774,17 @@ func file_provider_proto_init() {
 		(*PutMachineReply_Event)(nil),
 		(*PutMachineReply_Machine)(nil),
 	}
+	file_provider_proto_msgTypes[22].OneofWrappers = []any{
+		(*SnapshotRequest_Order)(nil),
+		(*SnapshotRequest_Cancel)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_provider_proto_rawDesc), len(file_provider_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   46,
+			NumMessages:   56,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -24,25 +24,29 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	Provider_Info_FullMethodName           = "/evenkeel.provider.v1.Provider/Info"
-	Provider_Open_FullMethodName           = "/evenkeel.provider.v1.Provider/Open"
-	Provider_Close_FullMethodName          = "/evenkeel.provider.v1.Provider/Close"
-	Provider_Check_FullMethodName          = "/evenkeel.provider.v1.Provider/Check"
-	Provider_PutImage_FullMethodName       = "/evenkeel.provider.v1.Provider/PutImage"
-	Provider_PutMachine_FullMethodName     = "/evenkeel.provider.v1.Provider/PutMachine"
-	Provider_ListMachines_FullMethodName   = "/evenkeel.provider.v1.Provider/ListMachines"
-	Provider_ListEnvs_FullMethodName       = "/evenkeel.provider.v1.Provider/ListEnvs"
-	Provider_DeleteMachine_FullMethodName  = "/evenkeel.provider.v1.Provider/DeleteMachine"
-	Provider_DeleteEnv_FullMethodName      = "/evenkeel.provider.v1.Provider/DeleteEnv"
-	Provider_StopMachine_FullMethodName    = "/evenkeel.provider.v1.Provider/StopMachine"
-	Provider_StartMachine_FullMethodName   = "/evenkeel.provider.v1.Provider/StartMachine"
-	Provider_SuspendMachine_FullMethodName = "/evenkeel.provider.v1.Provider/SuspendMachine"
-	Provider_ResumeMachine_FullMethodName  = "/evenkeel.provider.v1.Provider/ResumeMachine"
-	Provider_Console_FullMethodName        = "/evenkeel.provider.v1.Provider/Console"
-	Provider_ListImages_FullMethodName     = "/evenkeel.provider.v1.Provider/ListImages"
-	Provider_DeleteImage_FullMethodName    = "/evenkeel.provider.v1.Provider/DeleteImage"
-	Provider_Diagnose_FullMethodName       = "/evenkeel.provider.v1.Provider/Diagnose"
-	Provider_DialSSH_FullMethodName        = "/evenkeel.provider.v1.Provider/DialSSH"
+	Provider_Info_FullMethodName            = "/evenkeel.provider.v1.Provider/Info"
+	Provider_Open_FullMethodName            = "/evenkeel.provider.v1.Provider/Open"
+	Provider_Close_FullMethodName           = "/evenkeel.provider.v1.Provider/Close"
+	Provider_Check_FullMethodName           = "/evenkeel.provider.v1.Provider/Check"
+	Provider_PutImage_FullMethodName        = "/evenkeel.provider.v1.Provider/PutImage"
+	Provider_PutMachine_FullMethodName      = "/evenkeel.provider.v1.Provider/PutMachine"
+	Provider_ListMachines_FullMethodName    = "/evenkeel.provider.v1.Provider/ListMachines"
+	Provider_ListEnvs_FullMethodName        = "/evenkeel.provider.v1.Provider/ListEnvs"
+	Provider_DeleteMachine_FullMethodName   = "/evenkeel.provider.v1.Provider/DeleteMachine"
+	Provider_DeleteEnv_FullMethodName       = "/evenkeel.provider.v1.Provider/DeleteEnv"
+	Provider_StopMachine_FullMethodName     = "/evenkeel.provider.v1.Provider/StopMachine"
+	Provider_StartMachine_FullMethodName    = "/evenkeel.provider.v1.Provider/StartMachine"
+	Provider_SuspendMachine_FullMethodName  = "/evenkeel.provider.v1.Provider/SuspendMachine"
+	Provider_ResumeMachine_FullMethodName   = "/evenkeel.provider.v1.Provider/ResumeMachine"
+	Provider_SaveSnapshot_FullMethodName    = "/evenkeel.provider.v1.Provider/SaveSnapshot"
+	Provider_ListSnapshots_FullMethodName   = "/evenkeel.provider.v1.Provider/ListSnapshots"
+	Provider_RestoreSnapshot_FullMethodName = "/evenkeel.provider.v1.Provider/RestoreSnapshot"
+	Provider_DeleteSnapshot_FullMethodName  = "/evenkeel.provider.v1.Provider/DeleteSnapshot"
+	Provider_Console_FullMethodName         = "/evenkeel.provider.v1.Provider/Console"
+	Provider_ListImages_FullMethodName      = "/evenkeel.provider.v1.Provider/ListImages"
+	Provider_DeleteImage_FullMethodName     = "/evenkeel.provider.v1.Provider/DeleteImage"
+	Provider_Diagnose_FullMethodName        = "/evenkeel.provider.v1.Provider/Diagnose"
+	Provider_DialSSH_FullMethodName         = "/evenkeel.provider.v1.Provider/DialSSH"
 )
 
 // ProviderClient is the client API for Provider service.
@@ -67,6 +71,11 @@ type ProviderClient interface {
 	StartMachine(ctx context.Context, in *MachineRequest, opts ...grpc.CallOption) (*Machine, error)
 	SuspendMachine(ctx context.Context, in *MachineRequest, opts ...grpc.CallOption) (*Empty, error)
 	ResumeMachine(ctx context.Context, in *MachineRequest, opts ...grpc.CallOption) (*Machine, error)
+	// Saving and restoring go as the Puts do: an order, Cancel at most once, and one reply when all is done or undone.
+	SaveSnapshot(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[SnapshotRequest, Snapshot], error)
+	ListSnapshots(ctx context.Context, in *ListSnapshotsRequest, opts ...grpc.CallOption) (*SnapshotList, error)
+	RestoreSnapshot(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[SnapshotRequest, Empty], error)
+	DeleteSnapshot(ctx context.Context, in *SnapshotOrder, opts ...grpc.CallOption) (*Empty, error)
 	Console(ctx context.Context, in *ConsoleRequest, opts ...grpc.CallOption) (*ConsoleReply, error)
 	ListImages(ctx context.Context, in *ListImagesRequest, opts ...grpc.CallOption) (*ImageList, error)
 	DeleteImage(ctx context.Context, in *DeleteImageRequest, opts ...grpc.CallOption) (*Empty, error)
@@ -229,6 +238,52 @@ func (c *providerClient) ResumeMachine(ctx context.Context, in *MachineRequest, 
 	return out, nil
 }
 
+func (c *providerClient) SaveSnapshot(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[SnapshotRequest, Snapshot], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Provider_ServiceDesc.Streams[2], Provider_SaveSnapshot_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[SnapshotRequest, Snapshot]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Provider_SaveSnapshotClient = grpc.BidiStreamingClient[SnapshotRequest, Snapshot]
+
+func (c *providerClient) ListSnapshots(ctx context.Context, in *ListSnapshotsRequest, opts ...grpc.CallOption) (*SnapshotList, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SnapshotList)
+	err := c.cc.Invoke(ctx, Provider_ListSnapshots_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *providerClient) RestoreSnapshot(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[SnapshotRequest, Empty], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Provider_ServiceDesc.Streams[3], Provider_RestoreSnapshot_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[SnapshotRequest, Empty]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Provider_RestoreSnapshotClient = grpc.BidiStreamingClient[SnapshotRequest, Empty]
+
+func (c *providerClient) DeleteSnapshot(ctx context.Context, in *SnapshotOrder, opts ...grpc.CallOption) (*Empty, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Empty)
+	err := c.cc.Invoke(ctx, Provider_DeleteSnapshot_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *providerClient) Console(ctx context.Context, in *ConsoleRequest, opts ...grpc.CallOption) (*ConsoleReply, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ConsoleReply)
@@ -271,7 +326,7 @@ func (c *providerClient) Diagnose(ctx context.Context, in *DiagnoseRequest, opts
 
 func (c *providerClient) DialSSH(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[DialRequest, DialReply], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &Provider_ServiceDesc.Streams[2], Provider_DialSSH_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &Provider_ServiceDesc.Streams[4], Provider_DialSSH_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -304,6 +359,11 @@ type ProviderServer interface {
 	StartMachine(context.Context, *MachineRequest) (*Machine, error)
 	SuspendMachine(context.Context, *MachineRequest) (*Empty, error)
 	ResumeMachine(context.Context, *MachineRequest) (*Machine, error)
+	// Saving and restoring go as the Puts do: an order, Cancel at most once, and one reply when all is done or undone.
+	SaveSnapshot(grpc.BidiStreamingServer[SnapshotRequest, Snapshot]) error
+	ListSnapshots(context.Context, *ListSnapshotsRequest) (*SnapshotList, error)
+	RestoreSnapshot(grpc.BidiStreamingServer[SnapshotRequest, Empty]) error
+	DeleteSnapshot(context.Context, *SnapshotOrder) (*Empty, error)
 	Console(context.Context, *ConsoleRequest) (*ConsoleReply, error)
 	ListImages(context.Context, *ListImagesRequest) (*ImageList, error)
 	DeleteImage(context.Context, *DeleteImageRequest) (*Empty, error)
@@ -361,6 +421,18 @@ func (UnimplementedProviderServer) SuspendMachine(context.Context, *MachineReque
 }
 func (UnimplementedProviderServer) ResumeMachine(context.Context, *MachineRequest) (*Machine, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method ResumeMachine not implemented")
+}
+func (UnimplementedProviderServer) SaveSnapshot(grpc.BidiStreamingServer[SnapshotRequest, Snapshot]) error {
+	return status.Errorf(codes.Unimplemented, "method SaveSnapshot not implemented")
+}
+func (UnimplementedProviderServer) ListSnapshots(context.Context, *ListSnapshotsRequest) (*SnapshotList, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method ListSnapshots not implemented")
+}
+func (UnimplementedProviderServer) RestoreSnapshot(grpc.BidiStreamingServer[SnapshotRequest, Empty]) error {
+	return status.Errorf(codes.Unimplemented, "method RestoreSnapshot not implemented")
+}
+func (UnimplementedProviderServer) DeleteSnapshot(context.Context, *SnapshotOrder) (*Empty, error) {
+	return nil, status.Errorf(codes.Unimplemented, "method DeleteSnapshot not implemented")
 }
 func (UnimplementedProviderServer) Console(context.Context, *ConsoleRequest) (*ConsoleReply, error) {
 	return nil, status.Errorf(codes.Unimplemented, "method Console not implemented")
@@ -628,6 +700,56 @@ func _Provider_ResumeMachine_Handler(srv interface{}, ctx context.Context, dec f
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Provider_SaveSnapshot_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(ProviderServer).SaveSnapshot(&grpc.GenericServerStream[SnapshotRequest, Snapshot]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Provider_SaveSnapshotServer = grpc.BidiStreamingServer[SnapshotRequest, Snapshot]
+
+func _Provider_ListSnapshots_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListSnapshotsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ProviderServer).ListSnapshots(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Provider_ListSnapshots_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ProviderServer).ListSnapshots(ctx, req.(*ListSnapshotsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Provider_RestoreSnapshot_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(ProviderServer).RestoreSnapshot(&grpc.GenericServerStream[SnapshotRequest, Empty]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Provider_RestoreSnapshotServer = grpc.BidiStreamingServer[SnapshotRequest, Empty]
+
+func _Provider_DeleteSnapshot_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SnapshotOrder)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ProviderServer).DeleteSnapshot(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Provider_DeleteSnapshot_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ProviderServer).DeleteSnapshot(ctx, req.(*SnapshotOrder))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Provider_Console_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ConsoleRequest)
 	if err := dec(in); err != nil {
@@ -763,6 +885,14 @@ var Provider_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _Provider_ResumeMachine_Handler,
 		},
 		{
+			MethodName: "ListSnapshots",
+			Handler:    _Provider_ListSnapshots_Handler,
+		},
+		{
+			MethodName: "DeleteSnapshot",
+			Handler:    _Provider_DeleteSnapshot_Handler,
+		},
+		{
 			MethodName: "Console",
 			Handler:    _Provider_Console_Handler,
 		},
@@ -789,6 +919,18 @@ var Provider_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "PutMachine",
 			Handler:       _Provider_PutMachine_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
+		},
+		{
+			StreamName:    "SaveSnapshot",
+			Handler:       _Provider_SaveSnapshot_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
+		},
+		{
+			StreamName:    "RestoreSnapshot",
+			Handler:       _Provider_RestoreSnapshot_Handler,
 			ServerStreams: true,
 			ClientStreams: true,
 		},
