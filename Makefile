@@ -25,7 +25,8 @@ test: build ## vet, everything that boots nothing under the race detector, then 
 	$(GO) vet ./...
 	$(GO) test -race -timeout 15m ./...
 	$(REAL) -timeout 15m -run 'TestConformance$$' ./providers/libvirt/
-	@echo "make test left out (make test-all runs it): the example, kill -9 and a stranger on real machines; image builds from nothing,"
+	@echo "make test left out (make test-all runs it): the suite once more with the seed laid by cloud-init; the example, kill -9 and a stranger"
+	@echo "on real machines; image builds from nothing,"
 	@echo "as a plain user, reproducibly (EVENKEEL_TEST_USER=NAME); boots under BIOS and UEFI"
 
 test-all: test ## what takes long

@@ -20,10 +20,11 @@ func (p *provider) DeleteMachine(ctx context.Context, id string) error {
 
 // remove takes a machine away, its domain last, since that is what the rest is found by. With an environment's last machine its network goes.
 func (p *provider) remove(ctx context.Context, uuid string) error {
+	owned := func(name string) bool { return uuid != "" && volumeOwner(name) == uuid }
 	dom, d, err := p.byID(uuid)
 	if err != nil {
 		if code, _ := classify(err); code == providers.NotFound {
-			return nil
+			return p.removeVolumes(ctx, owned) // its maker may have made one after another process took its domain away
 		}
 		return err
 	}
@@ -32,25 +33,35 @@ func (p *provider) remove(ctx context.Context, uuid string) error {
 		return err
 	}
 	d.record.Phase = removing
-	if err := p.note(dom, d.record); err != nil && !is(err, lv.ERR_NO_DOMAIN) {
+	if err := p.note(dom, d.record); err != nil && persistent(dom) {
 		return err
 	}
 	if err := p.powerOff(dom); err != nil {
 		return err
 	}
-	if err := p.removeVolumes(ctx, func(name string) bool { return volumeOwner(name) == d.uuid }); err != nil {
+	if err := p.removeVolumes(ctx, owned); err != nil {
 		return err
 	}
 	if err := undefine(dom); err != nil {
+		return err
+	}
+	// Its maker, if one is still at it, may have started it since: without a definition it lives as long as its power is on.
+	if err := p.powerOff(dom); err != nil {
 		return err
 	}
 	p.log.Info("removed machine", "machine", d.record.Name, "env", d.record.Env, "id", d.uuid)
 	return p.removeEmptyWire(ctx, d.record.Env)
 }
 
+// persistent is false where the domain is gone, or lives without a definition, to which nothing can be noted.
+func persistent(dom *lv.Domain) bool {
+	kept, err := dom.IsPersistent()
+	return kept || err != nil && !is(err, lv.ERR_NO_DOMAIN)
+}
+
 func undefine(dom *lv.Domain) error {
 	err := dom.UndefineFlags(lv.DOMAIN_UNDEFINE_MANAGED_SAVE | lv.DOMAIN_UNDEFINE_SNAPSHOTS_METADATA)
-	if is(err, lv.ERR_NO_DOMAIN) {
+	if err != nil && !persistent(dom) {
 		return nil
 	}
 	return err
@@ -70,8 +81,12 @@ func (p *provider) removeVolumes(ctx context.Context, match func(name string) bo
 	if err != nil || pool == nil {
 		return err
 	}
-	if err := pool.refresh(ctx); err != nil {
+	looked, err := pool.refresh(ctx)
+	if err != nil {
 		return err
+	}
+	if !looked {
+		p.log.Warn("storage pool is busy: a log that was rotated may stay behind until the next down or gc", "pool", p.config.Pool)
 	}
 	names, err := pool.names()
 	if err != nil {

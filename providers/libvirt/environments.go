@@ -74,45 +74,13 @@ func oldest(e *providers.EnvInfo, t time.Time) {
 
 // wires lists the environments' own objects.
 func (p *provider) wires() ([]networkRecord, error) {
-	var texts []string
+	descriptions := p.networkDescriptions
 	if p.config.session() {
-		all, err := p.conn.ListAllDomains(0)
-		if err != nil {
-			return nil, err
-		}
-		for i := range all {
-			d := &all[i]
-			name, err := d.GetName()
-			if _, machine, ours := parseName(name); err == nil && ours && machine == "" {
-				var text string
-				if text, err = d.GetXMLDesc(lv.DOMAIN_XML_INACTIVE); err == nil {
-					texts = append(texts, text)
-				}
-			}
-			_ = d.Free() // only a reference count
-			if err != nil && !is(err, lv.ERR_NO_DOMAIN) {
-				return nil, err
-			}
-		}
-	} else {
-		all, err := p.conn.ListAllNetworks(0)
-		if err != nil {
-			return nil, err
-		}
-		for i := range all {
-			n := &all[i]
-			name, err := n.GetName()
-			if _, machine, ours := parseName(name); err == nil && ours && machine == "" {
-				var text string
-				if text, err = n.GetXMLDesc(0); err == nil {
-					texts = append(texts, text)
-				}
-			}
-			_ = n.Free() // only a reference count
-			if err != nil && !is(err, lv.ERR_NO_NETWORK) {
-				return nil, err
-			}
-		}
+		descriptions = p.switchDescriptions
+	}
+	texts, err := descriptions()
+	if err != nil {
+		return nil, err
 	}
 	var list []networkRecord
 	for _, t := range texts {
@@ -125,6 +93,62 @@ func (p *provider) wires() ([]networkRecord, error) {
 		}
 	}
 	return list, nil
+}
+
+func (p *provider) networkDescriptions() (texts []string, err error) {
+	all, err := p.conn.ListAllNetworks(0)
+	if err != nil {
+		return nil, err
+	}
+	for i := range all {
+		defer func() { _ = all[i].Free() }() // only a reference count
+	}
+	for i := range all {
+		name, err := all[i].GetName()
+		if err != nil {
+			return nil, err
+		}
+		if _, machine, ours := parseName(name); !ours || machine != "" {
+			continue
+		}
+		text, err := all[i].GetXMLDesc(0)
+		if is(err, lv.ERR_NO_NETWORK) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		texts = append(texts, text)
+	}
+	return texts, nil
+}
+
+func (p *provider) switchDescriptions() (texts []string, err error) {
+	all, err := p.conn.ListAllDomains(0)
+	if err != nil {
+		return nil, err
+	}
+	for i := range all {
+		defer func() { _ = all[i].Free() }() // only a reference count
+	}
+	for i := range all {
+		name, err := all[i].GetName()
+		if err != nil {
+			return nil, err
+		}
+		if _, machine, ours := parseName(name); !ours || machine != "" {
+			continue
+		}
+		text, err := all[i].GetXMLDesc(lv.DOMAIN_XML_INACTIVE)
+		if is(err, lv.ERR_NO_DOMAIN) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		texts = append(texts, text)
+	}
+	return texts, nil
 }
 
 // volumeEnvs adds the environments of volumes that stayed behind.

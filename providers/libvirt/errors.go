@@ -124,6 +124,8 @@ func connectError(uri string, err error) error {
 			break // it asks nobody's leave: what was denied is a file or folder, which the cause names
 		}
 		e.Hint = "sudo usermod -aG libvirt $USER, then log in again; or without root: config: {uri: " + sessionURI + "}"
+	case errors.Is(err, errSilent):
+		e.Code, e.Hint = providers.Unavailable, "see what keeps it busy, or start it anew: sudo systemctl restart libvirtd; without systemd: sudo pkill -x libvirtd && sudo libvirtd -d"
 	case e.Code == providers.Internal, e.Code == providers.Unavailable:
 		e.Code, e.Hint = providers.Unavailable, startDaemon(uri)
 	}

@@ -6,14 +6,34 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	lv "libvirt.org/go/libvirt"
 
 	"github.com/evenkeel/evenkeel/providers"
 	"github.com/evenkeel/evenkeel/providers/libvirt"
 )
+
+// TestSilentDaemonIsNotWaitedForForEver has a daemon that takes connections and says nothing.
+func TestSilentDaemonIsNotWaitedForForEver(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "socket")
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	silent := errors.New("silent")
+	ctx, cancel := context.WithTimeoutCause(t.Context(), 200*time.Millisecond, silent)
+	defer cancel()
+	conn, err := libvirt.Connect(ctx, "qemu+unix:///session?socket="+socket)
+	if !errors.Is(err, silent) {
+		t.Errorf("got %v, %v, want to be told that nobody answers", conn, err)
+	}
+}
 
 func TestErrorsHaveCodes(t *testing.T) {
 	for _, c := range []struct {

@@ -50,6 +50,7 @@ var (
 	StartTime         = startTime
 	Wrap              = wrap
 	ConnectError      = connectError
+	Connect           = connect
 )
 
 func (r record) Metadata() (string, error) { return r.metadata() }

@@ -13,7 +13,9 @@ package libvirt
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"sync"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	lv "libvirt.org/go/libvirt"
@@ -63,11 +65,46 @@ func open(ctx context.Context, raw json.RawMessage, log hclog.Logger) (providers
 	if log == nil {
 		log = hclog.NewNullLogger()
 	}
-	conn, err := lv.NewConnect(c.URI)
+	conn, err := connect(ctx, c.URI)
+	if err != nil && ctx.Err() != nil {
+		return nil, wrap("open", "provider libvirt", ctx.Err())
+	}
 	if err != nil {
 		return nil, connectError(c.URI, err)
 	}
 	return &provider{conn: conn, config: c, log: log.Named("libvirt")}, nil
+}
+
+// connectTime is ample: a session's daemon, which starts for its first client, takes a second.
+const connectTime = 15 * time.Second
+
+var errSilent = fmt.Errorf("its daemon takes connections but did not answer within %s", connectTime)
+
+// connect gives up on a daemon that hangs, as libvirt does not. What then still waits for an answer ends with it, or with the process.
+func connect(ctx context.Context, uri string) (*lv.Connect, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, connectTime, errSilent)
+	defer cancel()
+	type answer struct {
+		conn *lv.Connect
+		err  error
+	}
+	answers := make(chan answer)
+	go func() {
+		conn, err := lv.NewConnect(uri)
+		select {
+		case answers <- answer{conn, err}:
+		case <-ctx.Done():
+			if err == nil {
+				_, _ = conn.Close() // nobody waits for it any more
+			}
+		}
+	}()
+	select {
+	case a := <-answers:
+		return a.conn, a.err
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 }
 
 func (p *provider) Close() error {

@@ -146,18 +146,20 @@ func userDir(variable, fallback string) (string, error) {
 
 func (p *pool) path(volume string) string { return filepath.Join(p.dir, volume) }
 
-// refresh makes the daemon look at the folder again. It refuses while a volume is being made.
-func (p *pool) refresh(ctx context.Context) error {
+// refresh makes the daemon look at the folder again. It refuses while a volume is being made: that passes, but where a large disk is copied
+// it takes too long to wait for. done is false then.
+func (p *pool) refresh(ctx context.Context) (done bool, err error) {
 	const tries = 50
-	for try := 1; ; try++ {
+	for range tries {
 		err := p.Refresh(0)
-		if err == nil || try == tries || !is(err, lv.ERR_INTERNAL_ERROR, lv.ERR_OPERATION_INVALID) {
-			return err
+		if err == nil || !is(err, lv.ERR_INTERNAL_ERROR, lv.ERR_OPERATION_INVALID) {
+			return err == nil, err
 		}
 		if err := pause(ctx); err != nil {
-			return err
+			return false, err
 		}
 	}
+	return false, nil
 }
 
 // existingPool is the pool, or nil where there is none: reading verbs make nothing.

@@ -28,7 +28,7 @@ func (p *provider) publish(ctx context.Context, dom *lv.Domain, d *domain, want 
 		return listening(hp)
 	}
 	ports, err := choosePorts(d.record.Env, d.record.Name, want, d.record.Ports, taken, free)
-	if err != nil || slices.Equal(ports, d.record.Ports) {
+	if err != nil {
 		return err
 	}
 	if err := ctx.Err(); err != nil {
@@ -36,10 +36,13 @@ func (p *provider) publish(ctx context.Context, dom *lv.Domain, d *domain, want 
 	}
 	r := d.record
 	r.Ports = ports
-	if running(dom) {
+	if running(dom) { // QEMU is asked even where the record is as wanted: a call may have been killed between the two
 		if err := forward(dom, ports); err != nil {
 			return err
 		}
+	}
+	if slices.Equal(ports, d.record.Ports) {
+		return nil
 	}
 	if err := p.redefine(dom, r); err != nil {
 		return err

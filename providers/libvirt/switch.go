@@ -24,12 +24,17 @@ func socketDir(env string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	sum := sha256.Sum256([]byte(env))
-	dir := filepath.Join(base, "evenkeel", hex.EncodeToString(sum[:6]))
+	dir := filepath.Join(base, "evenkeel", socketsOf(env))
 	if len(guestSocket(dir, switchPorts)) > 107 || strings.ContainsAny(dir, ",\n") {
 		return "", fail(providers.Invalid, "folder %s is too long for sockets, or holds a comma: set XDG_RUNTIME_DIR to a shorter one", dir)
 	}
 	return dir, nil
+}
+
+// socketsOf names the environment's folder of sockets.
+func socketsOf(env string) string {
+	sum := sha256.Sum256([]byte(env))
+	return hex.EncodeToString(sum[:6])
 }
 
 func guestSocket(dir string, slot int) string  { return fmt.Sprintf("%s/g%d", dir, slot) }
@@ -123,7 +128,7 @@ func (p *provider) removeSwitch(env string) error {
 		return err
 	}
 	dir := r.Sockets
-	if !ok {
+	if !ok || filepath.Base(dir) != socketsOf(env) { // what somebody changed the record to is not ours to remove
 		if dir, err = socketDir(env); err != nil {
 			return nil // then there is nothing in it
 		}
