@@ -23,7 +23,7 @@ import (
 
 const (
 	maxKeyFile = 64 << 10 // bytes
-	maxKeys    = 500      // of one definition
+	maxKeys    = 500      // of one list
 )
 
 // keyTypes are those that a current OpenSSH accepts without being told to.
@@ -32,25 +32,48 @@ var keyTypes = []string{
 	"sk-ssh-ed25519@openssh.com", "sk-ecdsa-sha2-nistp256@openssh.com",
 }
 
-// access reads `access` with the key files it names.
-func (l *loader) access(n *strictyaml.Node) {
-	l.def.Access.User = DefaultUser
+// access reads an `access` with the key files it names. What it does not name is left zero; a list that is named and empty is not nil.
+func (l *loader) access(n *strictyaml.Node) Access {
+	var a Access
 	f := n.Fields(accessKeys)
 	if user := f.Get("user"); user != nil {
-		l.def.Access.User = l.user(user)
+		a.User = l.user(user)
 	}
-	for _, item := range f.Get("keys").List() {
+	a.Keys = l.publicKeys(&a, f.Get("keys"))
+	a.UserCA = l.publicKeys(&a, f.Get("user_ca"))
+	return a
+}
+
+// publicKeys are the lines of the files that n names, each once; a learns where they come from.
+func (l *loader) publicKeys(a *Access, n *strictyaml.Node) []string {
+	if n == nil {
+		return nil
+	}
+	lines := []string{}
+	for _, item := range n.List() {
 		pattern := item.Line()
 		if pattern == "" {
 			continue
 		}
 		for _, file := range l.keyFiles(item, pattern) {
-			l.keyFile(item, file)
+			for _, line := range l.keyFile(item, file) {
+				if slices.Contains(lines, line) {
+					continue
+				}
+				lines = append(lines, line)
+				if a.Files == nil {
+					a.Files = map[string]string{}
+				}
+				if _, known := a.Files[line]; !known {
+					a.Files[line] = file
+				}
+			}
 		}
 	}
-	if len(l.def.Access.Keys) > maxKeys {
-		f.Get("keys").Errorf("the files hold %d keys; allowed are %d", len(l.def.Access.Keys), maxKeys)
+	if len(lines) > maxKeys {
+		n.Errorf("the files hold %d keys; allowed are %d", len(lines), maxKeys)
 	}
+	return lines
 }
 
 // user is a login that every image has.
@@ -93,22 +116,23 @@ func (l *loader) keyFiles(n *strictyaml.Node, pattern string) []string {
 	return files
 }
 
-// keyFile adds the keys of one file of authorized_keys lines. No line of it is ever shown: it might be a private key.
-func (l *loader) keyFile(n *strictyaml.Node, file string) {
+// keyFile is the keys of one file of authorized_keys lines. No line of it is ever shown: it might be a private key.
+func (l *loader) keyFile(n *strictyaml.Node, file string) []string {
 	data, err := l.readInside(file)
 	if err != nil {
 		n.Errorf("the file %s cannot be used: %v", clip(file), err)
-		return
+		return nil
 	}
 	if len(data) > maxKeyFile {
 		n.Errorf("the file %s is larger than 64KiB; it cannot be a file of public keys", clip(file))
-		return
+		return nil
 	}
 	if bytes.Contains(data, []byte("PRIVATE KEY")) || bytes.HasPrefix(data, []byte("PuTTY-User-Key-File")) {
 		n.Errorf("the file %s holds a PRIVATE key; wanted are public keys (*.pub)", clip(file)).Hint =
 			"take the file out of the project; if it was ever committed or shared, make a new key"
-		return
+		return nil
 	}
+	var keys []string
 	found, number := 0, 0
 	for text := range bytes.Lines(data) {
 		number++
@@ -124,13 +148,12 @@ func (l *loader) keyFile(n *strictyaml.Node, file string) {
 			})
 			continue
 		}
-		if !slices.Contains(l.def.Access.Keys, line) {
-			l.def.Access.Keys = append(l.def.Access.Keys, line)
-		}
+		keys = append(keys, line)
 	}
 	if found == 0 {
 		n.Errorf("the file %s holds no key", clip(file))
 	}
+	return keys
 }
 
 // checkKey says what is wrong with an authorized_keys line, "" where nothing is.

@@ -35,15 +35,17 @@ type Access struct {
 	User   string   `json:"user,omitempty"`    // default: evenkeel
 	Keys   []string `json:"keys,omitempty"`    // authorized_keys lines, read from the files
 	UserCA []string `json:"user_ca,omitempty"` // public keys whose certificates let in, in authorized_keys form
+	// Files are where the lines of Keys and UserCA come from, relative to the definition.
+	Files map[string]string `json:"-"`
 }
 
 // Secret is where a secret's value comes from, never the value. Exactly one of Env, Command, File, SOPS.
 type Secret struct {
 	Env     string `json:"env,omitempty"`     // a variable of the user's environment
 	Command string `json:"command,omitempty"` // a shell line run in the project's folder; its output without the last newline. Needs consent
-	File    string `json:"file,omitempty"`    // absolute path; whole content
-	SOPS    string `json:"sops,omitempty"`    // absolute path of a file that the sops program decrypts
-	Key     string `json:"key,omitempty"`     // of SOPS: the key in it, dots between levels
+	File    string `json:"file,omitempty"`    // path, absolute or beginning with ~/; whole content
+	SOPS    string `json:"sops,omitempty"`    // path, likewise, of a file that the sops program decrypts
+	Key     string `json:"key,omitempty"`     // of SOPS: the key in it, dots between levels; a number is a place in a list. "": the whole file
 }
 
 // Data is a disk that outlives its machine.
@@ -154,20 +156,23 @@ type Plan struct {
 	External  map[string]string         `json:"external,omitempty"` // host:port by kind
 	Machines  []Machine                 `json:"machines"`
 	Recipes   map[string]*images.Recipe `json:"-"` // by Machine.Image
+
+	places map[string]problem.Problem // as of the definition
 }
 
 // Machine is one machine of a plan.
 type Machine struct {
-	Name     string            `json:"name"`      // web-1
-	Kind     string            `json:"kind"`      // web
-	Image    string            `json:"image"`     // recipe path as written
-	ImageKey string            `json:"image_key"` // "" where no lock exists yet
-	CPUs     int               `json:"cpus"`
-	Memory   int64             `json:"memory"`
-	Disk     int64             `json:"disk"`
-	Allow    []Rule            `json:"allow,omitempty"`
-	Publish  []Publish         `json:"publish,omitempty"` // from allow anywhere, with the tier's pins
-	Health   *Health           `json:"health,omitempty"`
+	Name     string    `json:"name"`      // web-1
+	Kind     string    `json:"kind"`      // web
+	Image    string    `json:"image"`     // recipe path as written
+	ImageKey string    `json:"image_key"` // "" where no lock exists yet
+	CPUs     int       `json:"cpus"`
+	Memory   int64     `json:"memory"`
+	Disk     int64     `json:"disk"`
+	Allow    []Rule    `json:"allow,omitempty"`
+	Publish  []Publish `json:"publish,omitempty"` // from allow anywhere, with the tier's pins
+	Health   *Health   `json:"health,omitempty"`
+	// Settings also say where each kind is found, the same way on every tier: EVENKEEL_DB_ADDR=db:5432 (EnvAddress).
 	Settings map[string]string `json:"settings,omitempty"`
 	Secrets  map[string]Secret `json:"secrets,omitempty"`
 	Data     []Data            `json:"data,omitempty"`
@@ -176,6 +181,8 @@ type Machine struct {
 	// RestartOn are the services to restart when "settings", "secrets" or "tls" change, from the recipe; sorted.
 	RestartOn map[string][]string `json:"restart_on,omitempty"`
 	Stateless bool                `json:"stateless"`
+
+	origins map[string]string // where a setting or secret is said, by its name
 }
 
 // Publish is one port reachable from outside; HostPort 0: free choice.

@@ -3,6 +3,7 @@
 package envs
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -29,29 +30,6 @@ const DefaultUser = "evenkeel"
 // maxID is the length of an environment ID at most (name.tier[.as]); providers derive names from it.
 const maxID = 40
 
-// What a definition may say, with what a later version will know.
-var (
-	topKeys = strictyaml.Keys{
-		Now:   []string{"evenkeel", "name", "id", "image", "settings", "access", "machines", "default", "tiers"},
-		Later: []string{"secrets", "parity", "tls", "snapshots"},
-	}
-	accessKeys = strictyaml.Keys{Now: []string{"user", "keys"}, Later: []string{"user_ca"}}
-	kindKeys   = strictyaml.Keys{
-		Now:   []string{"count", "image", "cpus", "memory", "disk", "allow", "health", "stateless"},
-		Later: []string{"data", "code", "settings", "secrets", "services", "rebuild", "rebuild_after", "protected", "snapshots"},
-	}
-	ruleKeys   = strictyaml.Keys{Now: []string{"from", "port", "proto"}}
-	healthKeys = strictyaml.Keys{Now: []string{"http", "tcp", "exec", "within"}}
-	tierKeys   = strictyaml.Keys{
-		Now:   []string{"provider", "config", "settings", "machines", "publish"},
-		Later: []string{"ttl", "via", "protected", "secrets", "access", "rebuild", "rebuild_after", "parity", "audit", "snapshots"},
-	}
-	overrideKeys = strictyaml.Keys{
-		Now:   []string{"count", "cpus", "memory", "disk"},
-		Later: []string{"external", "data", "settings", "secrets", "rebuild", "rebuild_after"},
-	}
-)
-
 // Load reads file and all it names. The list holds every problem found; the Definition is nil where one of them is an Error. The error
 // is for what no edit of the file mends: it is not there, or cannot be read. Files of a project are named in problems as file is: relative
 // where it is relative.
@@ -71,7 +49,7 @@ func Load(file string) (*Definition, problem.List, error) {
 	}
 	defer root.Close()
 	l := &loader{
-		shown: filepath.Dir(file), root: root,
+		shown: filepath.Dir(file), root: root, said: map[string]*strictyaml.Node{},
 		def: &Definition{
 			File: abs, Dir: filepath.Dir(abs),
 			Recipes: map[string]*images.Recipe{}, places: map[string]problem.Problem{},
@@ -92,6 +70,7 @@ type loader struct {
 	root     *os.Root
 	def      *Definition
 	tiers    map[string]*tier
+	said     map[string]*strictyaml.Node // settings and secrets by their path
 	problems problem.List
 	inside   problem.List // those inside recipes and key files, told last
 }
@@ -110,7 +89,9 @@ func (l *loader) load(doc *strictyaml.Doc) error {
 		return err
 	}
 	l.finishTiers(top.Get("default"))
-	l.access(top.Get("access"))
+	l.def.Access = l.access(top.Get("access"))
+	l.def.Access.User = cmp.Or(l.def.Access.User, DefaultUser)
+	l.oneMeaning()
 	l.problems = append(l.problems, doc.Problems()...)
 	if local != nil {
 		l.problems = append(l.problems, local.Problems()...)
@@ -144,10 +125,9 @@ func (l *loader) ours(doc *strictyaml.Doc) bool {
 }
 
 var (
-	labelForm   = regexp.MustCompile(`^[a-z]([a-z0-9-]*[a-z0-9])?$`)
-	idForm      = regexp.MustCompile(`^[0-9a-f]{6}$`)
-	settingForm = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-	numbered    = regexp.MustCompile(`-[0-9]+$`)
+	labelForm = regexp.MustCompile(`^[a-z]([a-z0-9-]*[a-z0-9])?$`)
+	idForm    = regexp.MustCompile(`^[0-9a-f]{6}$`)
+	numbered  = regexp.MustCompile(`-[0-9]+$`)
 )
 
 func isLabel(text string) bool { return len(text) <= 63 && labelForm.MatchString(text) }
@@ -194,30 +174,10 @@ func (l *loader) top(top *strictyaml.Fields) {
 	} else {
 		l.def.ID = text
 	}
-	l.def.Settings = settings(top.Get("settings"))
-}
-
-// settings is a map of environment variables, each value one line.
-func settings(n *strictyaml.Node) map[string]string {
-	entries := n.Entries()
-	if len(entries) == 0 {
-		return nil
-	}
-	m := make(map[string]string, len(entries))
-	for _, e := range entries {
-		if !settingForm.MatchString(e.Key) {
-			e.At.Errorf("got %q; a setting's name has letters, digits and _ and does not begin with a digit", clip(e.Key))
-		}
-		value := e.Value.Str()
-		switch {
-		case strings.Contains(value, "\n"):
-			e.Value.Errorf("got a text of several lines; a setting is one line").Hint = "put it into a file of the recipe"
-		case len(value) > 4096:
-			e.Value.Errorf("got a text of %d bytes; a setting has at most 4096", len(value))
-		}
-		m[e.Key] = value
-	}
-	return m
+	l.def.Settings = l.settings(top.Get("settings"))
+	l.def.Secrets = l.secrets(top.Get("secrets"))
+	l.def.TLS = top.Get("tls").Bool()
+	l.def.Keep = keep(top.Get("snapshots"))
 }
 
 // recipe is n as a recipe of the project, loaded once however often it is named.

@@ -87,6 +87,7 @@ func (l *loader) kind(e strictyaml.Entry, image *strictyaml.Node, shared string)
 		e.At.Errorf("%s has no image", clip(e.Key)).Hint = "name a recipe: image: images/web.yaml, here or at the top for all machines"
 	}
 	l.def.places[recipePath(e.Key)] = image.Place()
+	disks := l.data(f.Get("data"))
 	return Kind{
 		Count:     cmp.Or(f.Get("count").Int(1, maxCount), 1),
 		Image:     recipe,
@@ -96,6 +97,11 @@ func (l *loader) kind(e strictyaml.Entry, image *strictyaml.Node, shared string)
 		Allow:     l.rules(f.Get("allow")),
 		Health:    health(f.Get("health")),
 		Stateless: f.Get("stateless").Bool(),
+		Settings:  l.settings(f.Get("settings")),
+		Secrets:   l.secrets(f.Get("secrets")),
+		Data:      disks,
+		Code:      l.code(f.Get("code"), disks),
+		Rebuild:   rebuild(f.Get("rebuild"), disks),
 	}
 }
 

@@ -42,8 +42,12 @@ func MakePlan(def *Definition, o Options) (*Plan, problem.List) {
 	tier := def.Tiers[name]
 	p := &Plan{
 		Env: def.Name + "." + name, Project: def.ID, Name: def.Name, Tier: name, Provider: tier.Provider, Config: slices.Clone(tier.Config),
-		Access:  Access{User: cmp.Or(def.Access.User, DefaultUser), Keys: slices.Clone(def.Access.Keys)},
-		Recipes: map[string]*images.Recipe{},
+		Access: accessIn(def, tier), TLS: def.TLS, Protected: tier.Protected,
+		Recipes: map[string]*images.Recipe{}, places: def.places,
+	}
+	if def.Keep != nil {
+		k := *def.Keep
+		p.Keep = &k
 	}
 	if tier.Local {
 		p.Local = def.Local
@@ -51,13 +55,20 @@ func MakePlan(def *Definition, o Options) (*Plan, problem.List) {
 	problems = append(problems, checkCopy(p, o.As)...)
 	problems = append(problems, checkProviders(def, name, o.Providers)...)
 	for _, kind := range slices.Sorted(maps.Keys(def.Machines)) {
-		p.Machines = append(p.Machines, machines(def, tier, kind)...)
+		if at := tier.Machines[kind].External; at != "" {
+			if p.External == nil {
+				p.External = map[string]string{}
+			}
+			p.External[kind] = at
+			continue
+		}
+		p.Machines = append(p.Machines, machines(def, name, kind)...)
 		image := def.Machines[kind].Image
 		p.Recipes[image] = def.Recipes[image]
 	}
 	slices.SortFunc(p.Machines, func(a, b Machine) int { return CompareNames(a.Name, b.Name) })
 	if o.Locked {
-		problems = append(problems, checkLocks(def)...)
+		problems = append(problems, checkLocks(def, tier)...)
 	}
 	if problems.Err() != nil {
 		return nil, problems
@@ -133,12 +144,12 @@ func checkProviders(def *Definition, chosen string, known []string) problem.List
 }
 
 // checkLocks: every recipe of the plan has a lock.
-func checkLocks(def *Definition) problem.List {
+func checkLocks(def *Definition, tier Tier) problem.List {
 	var problems problem.List
 	told := map[string]bool{}
 	for _, kind := range slices.Sorted(maps.Keys(def.Machines)) {
 		image := def.Machines[kind].Image
-		if recipe := def.Recipes[image]; told[image] || recipe != nil && recipe.Lock != nil {
+		if recipe := def.Recipes[image]; tier.Machines[kind].External != "" || told[image] || recipe != nil && recipe.Lock != nil {
 			continue
 		}
 		told[image] = true
@@ -150,19 +161,55 @@ func checkLocks(def *Definition) problem.List {
 	return problems
 }
 
-// machines are those of one kind in one tier. They share nothing with def that could be changed.
-func machines(def *Definition, tier Tier, name string) []Machine {
-	kind, over := def.Machines[name], tier.Machines[name]
-	key := ""
-	if recipe := def.Recipes[kind.Image]; recipe != nil {
-		key = recipe.Key()
+// accessIn is who may log in: what the tier's own access names takes the place of the definition's.
+func accessIn(def *Definition, tier Tier) Access {
+	a := Access{
+		User: cmp.Or(def.Access.User, DefaultUser), Keys: slices.Clone(def.Access.Keys), UserCA: slices.Clone(def.Access.UserCA),
+		Files: maps.Clone(def.Access.Files),
 	}
+	if own := tier.Access; own != nil {
+		a.User = cmp.Or(own.User, a.User)
+		if own.Keys != nil {
+			a.Keys = slices.Clone(own.Keys)
+		}
+		if own.UserCA != nil {
+			a.UserCA = slices.Clone(own.UserCA)
+		}
+		for line, file := range own.Files {
+			a.Files = with(a.Files, line, file)
+		}
+	}
+	return a
+}
+
+// machines are those of one kind in one tier. They share nothing with def that could be changed.
+func machines(def *Definition, tierName, name string) []Machine {
+	tier := def.Tiers[tierName]
+	kind, over := def.Machines[name], tier.Machines[name]
 	var all []Machine
 	for number := range cmp.Or(over.Count, kind.Count) {
 		m := Machine{
-			Name: name + "-" + strconv.Itoa(number+1), Kind: name, Image: kind.Image, ImageKey: key,
+			Name: name + "-" + strconv.Itoa(number+1), Kind: name, Image: kind.Image,
 			CPUs: cmp.Or(over.CPUs, kind.CPUs), Memory: cmp.Or(over.Memory, kind.Memory), Disk: cmp.Or(over.Disk, kind.Disk),
-			Allow: slices.Clone(kind.Allow), Settings: merge(def.Settings, tier.Settings), Stateless: kind.Stateless,
+			Allow: slices.Clone(kind.Allow), Stateless: kind.Stateless, Data: slices.Clone(kind.Data), Code: slices.Clone(kind.Code), Rebuild: kind.Rebuild,
+		}
+		for _, s := range settingsOf(def, tierName, name) {
+			m.origins = with(m.origins, s.Name, s.From)
+			if s.Secret != nil {
+				m.Secrets = with(m.Secrets, s.Name, *s.Secret)
+			} else {
+				m.Settings = with(m.Settings, s.Name, s.Value)
+			}
+		}
+		for i, d := range m.Data {
+			m.Data[i].Size = cmp.Or(over.Data[d.Name], d.Size)
+		}
+		if over.Rebuild != nil {
+			m.Rebuild = *over.Rebuild
+		}
+		if recipe := def.Recipes[kind.Image]; recipe != nil {
+			m.ImageKey = recipe.Key()
+			m.RestartOn = restarts(recipe.RestartOn)
 		}
 		m.Publish = publish(kind.Allow, tier.Publish[m.Name])
 		if kind.Health != nil {
@@ -172,6 +219,26 @@ func machines(def *Definition, tier Tier, name string) []Machine {
 		all = append(all, m)
 	}
 	return all
+}
+
+// restarts turns a recipe's "on what is this unit restarted" round: which units are restarted when this changes.
+func restarts(on map[string][]string) map[string][]string {
+	var units map[string][]string
+	for _, unit := range slices.Sorted(maps.Keys(on)) {
+		for _, cause := range on[unit] {
+			units = with(units, cause, append(units[cause], unit))
+		}
+	}
+	return units
+}
+
+// with is m, made where it is nil, with one more entry.
+func with[V any](m map[string]V, key string, value V) map[string]V {
+	if m == nil {
+		m = map[string]V{}
+	}
+	m[key] = value
+	return m
 }
 
 // publish is every port that may be reached from anywhere, once, by port and protocol.
@@ -192,16 +259,6 @@ func publish(rules []Rule, pins map[int]int) []Publish {
 		return cmp.Or(cmp.Compare(a.Port, b.Port), strings.Compare(a.Proto, b.Proto))
 	})
 	return all
-}
-
-func merge(under, over map[string]string) map[string]string {
-	if len(under)+len(over) == 0 {
-		return nil
-	}
-	m := map[string]string{}
-	maps.Copy(m, under)
-	maps.Copy(m, over)
-	return m
 }
 
 // CompareNames orders machine names by kind, then by number: web-2 stands before web-10.

@@ -19,9 +19,12 @@ func definition() *envs.Definition {
 				Count: 2, Image: "web.yaml", CPUs: 1, Memory: 1 << 29, Disk: 1 << 32,
 				Allow:  []envs.Rule{{From: "anywhere", PortLow: 80, PortHigh: 80, Proto: "tcp"}},
 				Health: &envs.Health{TCP: ":80"},
+				Data:   []envs.Data{{Name: "a", Size: 1 << 30, Mount: "/srv/a"}}, Code: []envs.Code{{From: "/p", To: "/srv/p"}},
 			},
 		},
-		Tiers: map[string]envs.Tier{"laptop": {Provider: "libvirt"}},
+		Secrets: map[string]envs.Secret{"S": {Env: "S"}}, Keep: &envs.Keep{Daily: 1},
+		Access: envs.Access{Keys: []string{"k"}, UserCA: []string{"c"}, Files: map[string]string{"k": "f"}},
+		Tiers:  map[string]envs.Tier{"laptop": {Provider: "libvirt", Access: &envs.Access{Files: map[string]string{"c": "g"}}}},
 	}
 }
 
@@ -51,7 +54,11 @@ func TestPlansShareNothing(t *testing.T) {
 	one.Machines[0].Settings["A"] = "changed"
 	one.Machines[0].Allow[0].From = "changed"
 	one.Machines[0].Health.TCP = "changed"
-	if m := one.Machines[1]; m.Settings["A"] != "1" || m.Allow[0].From != "anywhere" || m.Health.TCP != ":80" {
+	one.Machines[0].Secrets["S"] = envs.Secret{}
+	one.Machines[0].Data[0].Name, one.Machines[0].Code[0].To = "changed", "changed"
+	one.Access.Keys[0], one.Access.UserCA[0], one.Access.Files["k"], one.Keep.Daily = "changed", "changed", "changed", 2
+	if m := one.Machines[1]; !reflect.DeepEqual(m.Data, two.Machines[1].Data) || !reflect.DeepEqual(m.Code, two.Machines[1].Code) ||
+		m.Secrets["S"].Env != "S" || m.Settings["A"] != "1" || m.Allow[0].From != "anywhere" || m.Health.TCP != ":80" {
 		t.Errorf("a change of web-1 reached web-2: %+v", m)
 	}
 	if three, _ := envs.MakePlan(def, envs.Options{}); !reflect.DeepEqual(two, three) {

@@ -127,17 +127,9 @@ func TestSchemaAndDecoderKnowTheSameKeys(t *testing.T) {
 	if err := json.Unmarshal(envs.Schema(), &s); err != nil {
 		t.Fatal(err)
 	}
-	access, ok := s.Properties["access"].(map[string]any)["properties"].(map[string]any)
-	if !ok {
-		t.Fatal("the schema has no access")
-	}
 	top := map[string]map[string]any{}
 	for key, value := range s.Properties {
 		top[key] = value.(map[string]any)
-	}
-	accessKeys := map[string]map[string]any{}
-	for key, value := range access {
-		accessKeys[key] = value.(map[string]any)
 	}
 	const head = "evenkeel: 1\nname: shop\nid: \"7f3a9c\"\nimage: web.yaml\n"
 	for level, c := range map[string]struct {
@@ -145,8 +137,12 @@ func TestSchemaAndDecoderKnowTheSameKeys(t *testing.T) {
 		text string // KEY stands for a key with a null
 	}{
 		"top":      {top, head + "KEY: \n"},
-		"access":   {accessKeys, head + "access: {KEY: }\n"},
+		"access":   {s.Defs["access"].Properties, head + "access: {KEY: }\n"},
 		"kind":     {s.Defs["kind"].Properties, head + "machines: {web: {KEY: }}\n"},
+		"secret":   {s.Defs["secret"].Properties, head + "secrets: {A: {KEY: }}\n"},
+		"data":     {s.Defs["data"].Properties, head + "machines: {web: {data: [{KEY: }]}}\n"},
+		"code":     {s.Defs["code"].Properties, head + "machines: {web: {code: [{KEY: }]}}\n"},
+		"rebuild":  {s.Defs["rebuild"].Properties, head + "machines: {web: {rebuild: {KEY: }}}\n"},
 		"rule":     {s.Defs["rule"].Properties, head + "machines: {web: {allow: [{KEY: }]}}\n"},
 		"health":   {s.Defs["health"].Properties, head + "machines: {web: {health: {KEY: }}}\n"},
 		"tier":     {s.Defs["tier"].Properties, head + "machines: {web: {}}\ntiers: {ci: {KEY: }}\n"},

@@ -65,7 +65,13 @@ func (l *loader) readTiers(n *strictyaml.Node) {
 				config.Entries() // records what it is instead
 			}
 		}
-		t.Settings = settings(f.Get("settings"))
+		t.Settings = l.settings(f.Get("settings"))
+		t.Secrets = l.secrets(f.Get("secrets"))
+		if n := f.Get("access"); n != nil {
+			access := l.access(n)
+			t.Access = &access
+		}
+		t.Protected = f.Get("protected").Bool()
 		t.Machines = map[string]Override{}
 		l.overrides(t, f.Get("machines"), overrideKeys)
 		l.pins(t, f.Get("publish"))
@@ -92,15 +98,42 @@ func (l *loader) overrides(t *tier, n *strictyaml.Node, keys strictyaml.Keys) {
 			l.unknownKind(e)
 			continue
 		}
-		f := e.Value.Fields(keys)
-		was := t.Machines[e.Key]
-		t.Machines[e.Key] = Override{
-			Count:  cmp.Or(f.Get("count").Int(1, maxCount), was.Count),
-			CPUs:   cmp.Or(f.Get("cpus").Int(1, maxCPUs), was.CPUs),
-			Memory: cmp.Or(f.Get("memory").Size(minMemory, maxMemory), was.Memory),
-			Disk:   cmp.Or(f.Get("disk").Size(minDisk, maxDisk), was.Disk),
+		t.Machines[e.Key] = l.override(e, t.Machines[e.Key], keys)
+	}
+}
+
+// override is what e says of its kind, over what was said before.
+func (l *loader) override(e strictyaml.Entry, was Override, keys strictyaml.Keys) Override {
+	f := e.Value.Fields(keys)
+	disks := l.def.Machines[e.Key].Data
+	was.Count = cmp.Or(f.Get("count").Int(1, maxCount), was.Count)
+	was.CPUs = cmp.Or(f.Get("cpus").Int(1, maxCPUs), was.CPUs)
+	was.Memory = cmp.Or(f.Get("memory").Size(minMemory, maxMemory), was.Memory)
+	was.Disk = cmp.Or(f.Get("disk").Size(minDisk, maxDisk), was.Disk)
+	if n := f.Get("settings"); n != nil {
+		was.Settings = l.settings(n)
+	}
+	if n := f.Get("secrets"); n != nil {
+		was.Secrets = l.secrets(n)
+	}
+	if n := f.Get("data"); n != nil {
+		was.Data = sizes(n, disks)
+	}
+	if n := f.Get("rebuild"); n != nil {
+		r := rebuild(n, disks)
+		was.Rebuild = &r
+	}
+	if n := f.Get("external"); n != nil {
+		was.External = l.external(n)
+	}
+	if was.External != "" {
+		for _, key := range keys.Now {
+			if key != "external" {
+				f.At(key).Errorf("%s is external in this tier (%s), so there is no machine that could have this", e.Key, was.External)
+			}
 		}
 	}
+	return was
 }
 
 func (l *loader) unknownKind(e strictyaml.Entry) {
@@ -197,10 +230,15 @@ const maxMachines = 1000
 func (l *loader) count(t *tier) {
 	total := 0
 	for name, kind := range l.def.Machines {
-		total += cmp.Or(t.Machines[name].Count, kind.Count)
+		if over := t.Machines[name]; over.External == "" {
+			total += cmp.Or(over.Count, kind.Count, 1)
+		}
 	}
-	if total > maxMachines {
+	switch {
+	case total > maxMachines:
 		t.at.Errorf("the tier comes to %d machines; allowed are %d", total, maxMachines)
+	case total == 0 && len(l.def.Machines) > 0:
+		t.at.Errorf("every kind of machines is external in this tier; an environment has at least one machine")
 	}
 }
 
@@ -233,6 +271,10 @@ func (l *loader) checkPins(t *tier) {
 func (l *loader) published(t *tier, p pin) bool {
 	kindName, number := splitName(p.machine)
 	kind, ok := l.def.Machines[kindName]
+	if at := t.Machines[kindName].External; at != "" {
+		p.at.Errorf("%s is external in this tier (%s), so there is no machine whose port could be published", kindName, at)
+		return false
+	}
 	if count := cmp.Or(t.Machines[kindName].Count, kind.Count); !ok || number < 1 || number > count {
 		hint := "machines are " + names(l.def.Machines) + " with - and a number, such as web-1"
 		if ok {
