@@ -32,7 +32,7 @@ test: build ## vet, everything that boots nothing under the race detector, then 
 test-all: test ## what takes long
 	$(REAL) -timeout 60m ./providers/libvirt/ ./test/real/
 	EVENKEEL_TEST_BUILD=1 $(GO) test -count=1 -v -timeout 90m -run Real ./images/
-	tree=$$(bin/evenkeel image show web --json -f envs/examples/shop/env.yaml | sed -n 's/.*"path": *"\(.*tree.tar\)".*/\1/p') && \
+	tree=$$(bin/evenkeel image show web --json -f envs/examples/shop/env.yaml | sed -n 's/.*"path": *"\(.*tree.tar.zst\)".*/\1/p') && \
 	EVENKEEL_TEST_BOOT=$$tree $(GO) test -count=1 -v -timeout 40m -run TestPackedTreeBoots ./images/
 
 conformance: build ## make conformance PROVIDER=libvirt

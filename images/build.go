@@ -137,7 +137,7 @@ func (s *Store) runRecipe(ctx context.Context, r *Recipe, work, tree, memory str
 	case finishErr != nil:
 		return "", finishErr
 	}
-	return digest, out.Sync()
+	return digest, out.Close()
 }
 
 // baseStage is the file of the base stage, built if it is not there.

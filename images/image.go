@@ -8,7 +8,7 @@ import "github.com/evenkeel/evenkeel/images/guest"
 type Format string
 
 const (
-	Tar    Format = "tar"    // the root tree
+	Tar    Format = "tar"    // the root tree, as a tar compressed with zstd
 	Raw    Format = "raw"    // a whole disk that boots by itself under BIOS and UEFI
 	QCOW2  Format = "qcow2"  // the same disk, sparse
 	Kernel Format = "kernel" // the kernel inside the tree, for direct boot

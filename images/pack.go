@@ -27,6 +27,7 @@ type packing struct {
 	newest  time.Time // the time for what is newly made
 	subject string    // for progress
 	emit    progress.Func
+	memory  func(room int64) string // Store.memoryTree; nil: always on the disk
 }
 
 // packed is a finished artefact, under work.

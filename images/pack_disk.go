@@ -4,6 +4,7 @@ package images
 
 import (
 	"context"
+	_ "embed"
 	"errors"
 	"fmt"
 	"os"
@@ -11,11 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"time"
 )
-
-// undoTime is how long cleaning up may take once the work was cancelled.
-const undoTime = time.Minute
 
 // The disk: a GPT with a BIOS boot partition (GRUB's second stage, as it is), an EFI system partition and, last so that it can grow, the
 // root file system. Sizes are those of firmware: FAT32 needs more than 32 MiB to be FAT32 (Microsoft's fatgen103), and some UEFI firmware
@@ -59,57 +56,52 @@ const mke2fsConf = `[defaults]
 	}
 `
 
-func (k packing) rawDisk(ctx context.Context) (packed, error) {
-	if err := needTools("sfdisk", "mke2fs", "mkfs.vfat", "mmd", "mcopy", "grub-mkimage"); err != nil {
-		return packed{}, err
-	}
-	const steps = 4
-	k.step(0, steps, "measure")
-	tree, err := summarize(k.tree)
-	if err != nil {
-		return packed{}, err
-	}
-	size := tree.diskSize()
-	disk := filepath.Join(k.work, "disk.raw")
-	if err := k.emptyDisk(ctx, disk, size); err != nil {
-		return packed{}, fmt.Errorf("cannot partition the disk: %w", err)
-	}
-	k.step(1, steps, "boot loader")
-	if err := k.bootLoader(ctx, disk); err != nil {
-		return packed{}, fmt.Errorf("cannot lay the boot loader: %w", err)
-	}
-	if err := k.rootFileSystem(ctx, disk, size, tree, func(i int, what string) { k.step(2+i, steps, what) }); err != nil {
-		return packed{}, fmt.Errorf("cannot make the root file system: %w", err)
-	}
-	k.step(steps, steps, "disk")
-	return packed{disk, size}, nil
-}
+func (k packing) rawDisk(ctx context.Context) (packed, error) { return k.disk(ctx, Raw) }
 
 func (k packing) qcow2Disk(ctx context.Context) (packed, error) {
 	if err := needTools("qemu-img"); err != nil {
 		return packed{}, err
 	}
-	raw := packed{file: k.raw}
 	if k.raw == "" {
-		var err error
-		if raw, err = k.rawDisk(ctx); err != nil {
-			return packed{}, err
-		}
-		defer os.Remove(raw.file)
-	} else {
-		info, err := os.Stat(k.raw)
-		if err != nil {
-			return packed{}, err
-		}
-		raw.diskSize = info.Size()
+		return k.disk(ctx, QCOW2)
+	}
+	info, err := os.Stat(k.raw)
+	if err != nil {
+		return packed{}, err
 	}
 	k.step(0, 1, "qcow2")
 	out := filepath.Join(k.work, "disk.qcow2")
-	if err := k.tool(ctx, "qemu-img", "convert", "-q", "-f", "raw", "-O", "qcow2", raw.file, out); err != nil {
+	if err := k.tool(ctx, "qemu-img", "convert", "-q", "-f", "raw", "-O", "qcow2", k.raw, out); err != nil {
 		return packed{}, fmt.Errorf("cannot convert the disk: %w", err)
 	}
 	k.step(1, 1, "qcow2")
-	return packed{out, raw.diskSize}, nil
+	return packed{out, info.Size()}, nil
+}
+
+// disk makes a disk of the tree and keeps it as format.
+func (k packing) disk(ctx context.Context, format Format) (packed, error) {
+	if err := needTools("sfdisk", "mke2fs", "mkfs.vfat", "mmd", "mcopy", "grub-mkimage"); err != nil {
+		return packed{}, err
+	}
+	k.step(0, diskSteps, "measure")
+	tree, err := summarize(k.tree)
+	if err != nil {
+		return packed{}, err
+	}
+	size := tree.diskSize()
+	head := filepath.Join(k.work, "head.raw")
+	if err := k.emptyDisk(ctx, head, size); err != nil {
+		return packed{}, fmt.Errorf("cannot partition the disk: %w", err)
+	}
+	k.step(1, diskSteps, "boot loader")
+	if err := k.bootLoader(ctx, head); err != nil {
+		return packed{}, fmt.Errorf("cannot lay the boot loader: %w", err)
+	}
+	if err := k.rootFileSystem(ctx, format, size, tree); err != nil {
+		return packed{}, fmt.Errorf("cannot make the disk: %w", err)
+	}
+	k.step(diskSteps, diskSteps, "disk")
+	return packed{filepath.Join(k.work, "disk."+string(format)), size}, nil
 }
 
 // diskSize leaves a quarter of the tree's size free, for the time before the file system has grown to the machine's disk.
@@ -140,35 +132,37 @@ func (k packing) emptyDisk(ctx context.Context, disk string, size int64) error {
 	return box.run(ctx, "sfdisk", "--quiet", "--no-reread", "--no-tell-kernel", disk)
 }
 
-// rootFileSystem unpacks the tree and lets mke2fs take it up, both as root of a user namespace where the user is not root.
-func (k packing) rootFileSystem(ctx context.Context, disk string, size int64, tree treeSummary, step func(int, string)) (err error) {
-	conf := filepath.Join(k.work, "mke2fs.conf")
-	if err := os.WriteFile(conf, []byte(mke2fsConf), 0o644); err != nil {
+// diskSteps are measuring, the boot loader, and what scripts/disk.sh tells.
+const diskSteps = 5
+
+//go:embed scripts/disk.sh
+var diskScript string
+
+// rootFileSystem unpacks the tree and lets mke2fs take it up, both as root of a user namespace where the user is not root, and in memory
+// where there is room: both are done with once the disk is written.
+func (k packing) rootFileSystem(ctx context.Context, format Format, size int64, tree treeSummary) error {
+	if err := os.WriteFile(filepath.Join(k.work, "mke2fs.conf"), []byte(mke2fsConf), 0o644); err != nil {
 		return err
 	}
-	root := filepath.Join(k.work, "root")
-	if err := os.Mkdir(root, 0o755); err != nil {
-		return err
-	}
-	defer func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)
-		defer cancel()
-		err = errors.Join(err, removeTree(ctx, root))
-	}()
-	step(0, "unpack")
-	// A plain user may make no devices, and needs none: the kernel mounts its own /dev.
-	if err := k.tool(ctx, "tar", "--extract", "--file", k.tree, "--directory", root, "--preserve-permissions", "--same-owner",
-		"--numeric-owner", "--xattrs", "--xattrs-include=*", "--exclude=./dev/*"); err != nil {
-		return err
-	}
-	step(1, "file system")
 	partition := size - tailSize - rootStart
 	inodes := max(partition/16384, tree.inodes+tree.inodes/4+1024)
-	return k.tool(ctx, "mke2fs", "-q", "-F", "-t", "ext4", "-L", rootLabel, "-U", k.uuid("root"), "-b", strconv.Itoa(blockSize),
+	done := 1
+	box := k.box()
+	box.line = func(text string) {
+		if what, found := strings.CutPrefix(text, "evenkeel: "); found {
+			done++
+			k.step(done, diskSteps, what)
+		}
+	}
+	memory := ""
+	if k.memory != nil {
+		memory = k.memory(tree.bytes + size)
+	}
+	return box.run(ctx, "sh", "-c", diskScript, "disk.sh", memory, k.tree, string(format), strconv.FormatInt(partition/blockSize, 10),
+		"-q", "-F", "-t", "ext4", "-L", rootLabel, "-U", k.uuid("root"), "-b", strconv.Itoa(blockSize),
 		"-N", strconv.FormatInt(inodes, 10), "-J", fmt.Sprintf("size=%d", journalSize/mebibyte), "-e", "remount-ro", "-m", "1",
 		// The file is new and so all zeros: nothing is left for the machine to zero later.
-		"-E", fmt.Sprintf("offset=%d,hash_seed=%s,root_owner=0:0,nodiscard,lazy_itable_init=0,lazy_journal_init=1", rootStart, k.uuid("hash seed")),
-		"-d", root, disk, strconv.FormatInt(partition/blockSize, 10))
+		"-E", fmt.Sprintf("offset=%d,hash_seed=%s,root_owner=0:0,nodiscard,lazy_itable_init=0,lazy_journal_init=1", rootStart, k.uuid("hash seed")))
 }
 
 // box is where the tools run. They take the time for what they make from SOURCE_DATE_EPOCH (mtools, mke2fs from 1.47.1) or

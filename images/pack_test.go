@@ -119,7 +119,7 @@ func TestDiskHoldsTheTreeAsItIs(t *testing.T) {
 			}
 		}
 	}
-	if left, _ := filepath.Glob(filepath.Join(dir, "root")); left != nil {
+	if left, _ := filepath.Glob(filepath.Join(dir, "disk", "*")); left != nil {
 		t.Errorf("the unpacked tree is left at %s", left)
 	}
 }
@@ -172,7 +172,7 @@ func TestCancelledPackingLeavesNoTree(t *testing.T) {
 	if !errors.Is(err, why) {
 		t.Errorf("got error %v, want %v", err, why)
 	}
-	if _, err := os.Stat(filepath.Join(dir, "root")); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("the unpacked tree is left: %v", err)
+	if left, _ := filepath.Glob(filepath.Join(dir, "disk", "*")); left != nil {
+		t.Errorf("the unpacked tree is left at %s", left)
 	}
 }

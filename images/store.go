@@ -21,7 +21,7 @@ import (
 //	packages/SHA256          package files and fetched ones, by their content
 //	stages/KEY.tar           what a build starts from, shared by recipes
 //	images/KEY/image.json    written last: an image without it does not exist
-//	images/KEY/tree.tar, disk.qcow2, ...
+//	images/KEY/tree.tar.zst, disk.qcow2, ...
 //	tmp/                     work in progress, each under a lock held by its process
 //	locks/                   one build of one thing at a time
 //
