@@ -155,7 +155,7 @@ func (s *Store) baseStage(ctx context.Context, r *Recipe, p progress.Func) (stri
 		used(final)
 		return final, nil
 	}
-	work, done, err := s.tempDir("base")
+	work, done, err := s.tempDir(ctx, "base")
 	if err != nil {
 		return "", err
 	}

@@ -43,7 +43,7 @@ const (
 func newFetcher() fetcher {
 	dial := &net.Dialer{Timeout: 10 * time.Second}
 	return fetcher{client: &http.Client{Transport: &http.Transport{
-		Proxy:                 aptProxy(),
+		Proxy:                 (&aptProxies{}).choose,
 		DialContext:           dial.DialContext,
 		ResponseHeaderTimeout: stallLimit,
 		MaxIdleConnsPerHost:   fetchAtOnce,

@@ -57,7 +57,7 @@ func (img Image) has(formats []Format) bool {
 
 // complete makes what img lacks; the zero Image lacks all. The tree is stored also where packing it fails.
 func (s *Store) complete(ctx context.Context, r *Recipe, img Image, formats []Format, p progress.Func) (Image, error) {
-	work, done, err := s.tempDir("build")
+	work, done, err := s.tempDir(ctx, "build")
 	if err != nil {
 		return Image{}, err
 	}

@@ -70,32 +70,46 @@ func below(address, name string) string {
 	return strings.TrimRight(address, "/") + "/" + strings.TrimPrefix(escaped, "./")
 }
 
-// aptProxy is the proxy rule for package files: what the host's apt uses, else the usual variables. The host is asked once, when the
-// first file is fetched.
-func aptProxy() func(*http.Request) (*url.URL, error) {
-	rules := sync.OnceValue(func() map[string]string {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		defer cancel()
-		config, err := hostTransport(ctx)
-		if err != nil {
-			return nil
-		}
-		return proxyRules(config)
-	})
-	return func(req *http.Request) (*url.URL, error) {
-		r := rules()
-		scheme := req.URL.Scheme
-		for _, key := range []string{scheme + "::" + req.URL.Hostname(), scheme} {
-			switch proxy := r[key]; proxy {
-			case "":
-			case "DIRECT":
-				return nil, nil
-			default:
-				return url.Parse(proxy)
-			}
-		}
-		return http.ProxyFromEnvironment(req)
+// aptProxies is the proxy rule for package files: what the host's apt uses, else the usual variables. The host is asked once, for the first
+// file that is fetched.
+type aptProxies struct {
+	mu    sync.Mutex
+	rules map[string]string // nil: not asked yet
+}
+
+// choose is an http.Transport's Proxy.
+func (a *aptProxies) choose(req *http.Request) (*url.URL, error) {
+	rules, err := a.ask(req.Context())
+	if err != nil {
+		return nil, err
 	}
+	scheme := req.URL.Scheme
+	for _, key := range []string{scheme + "::" + req.URL.Hostname(), scheme} {
+		switch proxy := rules[key]; proxy {
+		case "":
+		case "DIRECT":
+			return nil, nil
+		default:
+			return url.Parse(proxy)
+		}
+	}
+	return http.ProxyFromEnvironment(req)
+}
+
+func (a *aptProxies) ask(ctx context.Context) (map[string]string, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.rules != nil {
+		return a.rules, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	config, err := hostTransport(ctx)
+	if err != nil {
+		return nil, err
+	}
+	a.rules = proxyRules(config)
+	return a.rules, nil
 }
 
 // proxyRules reads lines such as Acquire::http::Proxy "http://proxy:3128"; and Acquire::http::Proxy::host "DIRECT";

@@ -38,7 +38,7 @@ func (s *Store) Prune(ctx context.Context, before time.Time, keep []string, dryR
 		}
 		removed := true
 		if !dryRun {
-			if removed, err = s.remove("image-"+img.Key, s.imageDir(img.Key)); err != nil {
+			if removed, err = s.remove(ctx, "image-"+img.Key, s.imageDir(img.Key)); err != nil {
 				return out, fmt.Errorf("cannot remove the image %.12s: %w", img.Key, err)
 			}
 		}
@@ -67,7 +67,7 @@ func (s *Store) pruneFiles(ctx context.Context, folder, lock string, before time
 		removed, size := true, diskUsage(name)
 		if !dryRun {
 			what, _, _ := strings.Cut(e.Name(), ".")
-			if removed, err = s.remove(lock+what, name); err != nil {
+			if removed, err = s.remove(ctx, lock+what, name); err != nil {
 				return fmt.Errorf("cannot remove %s: %w", name, err)
 			}
 		}
@@ -79,14 +79,14 @@ func (s *Store) pruneFiles(ctx context.Context, folder, lock string, before time
 }
 
 // remove takes name away as a whole, unless its lock is held.
-func (s *Store) remove(lock, name string) (bool, error) {
+func (s *Store) remove(ctx context.Context, lock, name string) (bool, error) {
 	l, err := tryLock(filepath.Join(s.dir, "locks", lock))
 	if l == nil || err != nil {
 		return false, err
 	}
 	defer l.unlock()
 	defer os.Remove(l.f.Name())
-	tmp, done, err := s.tempDir("prune")
+	tmp, done, err := s.tempDir(ctx, "prune")
 	if err != nil {
 		return false, err
 	}

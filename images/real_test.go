@@ -38,7 +38,7 @@ func realStore(t *testing.T) *images.Store {
 	if dir == "" {
 		dir = t.TempDir()
 	}
-	s, err := images.OpenStore(dir)
+	s, err := images.OpenStore(t.Context(), dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,7 +186,7 @@ firstboot: [{shell: first.sh}]
 // Two stores, one in memory and one on the disk, full and over a shared base: one digest. The example's database is PostgreSQL.
 func TestRealBuildsOfOneLockAgree(t *testing.T) {
 	s := realStore(t)
-	other, err := images.OpenStore(t.TempDir())
+	other, err := images.OpenStore(t.Context(), t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -281,7 +281,7 @@ func TestRealBuildSurvivesKill(t *testing.T) {
 			t.Fatalf("after kill %d a mount is left (%v)", i+1, err)
 		}
 	}
-	s, err := images.OpenStore(dir)
+	s, err := images.OpenStore(t.Context(), dir)
 	if err != nil {
 		t.Fatal(err)
 	}

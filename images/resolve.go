@@ -55,7 +55,7 @@ func (s *Store) resolve(ctx context.Context, r *Recipe, p progress.Func) (*Lock,
 	if err := checkKeyrings(r, archives); err != nil {
 		return nil, err
 	}
-	dir, done, err := s.tempDir("lock")
+	dir, done, err := s.tempDir(ctx, "lock")
 	if err != nil {
 		return nil, err
 	}

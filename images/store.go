@@ -36,8 +36,9 @@ type Store struct {
 }
 
 // OpenStore opens or makes a store and removes what dead processes left in it. $EVENKEEL_MIRROR names an archive mirror nearer than the
-// release's own, $EVENKEEL_STORE a store of the team (a folder or an http address) to look into before the archives.
-func OpenStore(dir string) (*Store, error) {
+// release's own, $EVENKEEL_STORE a store of the team (a folder or an http address) to look into before the archives. ctx is for the removing;
+// where it ends early, the next OpenStore goes on.
+func OpenStore(ctx context.Context, dir string) (*Store, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, err
@@ -49,14 +50,17 @@ func OpenStore(dir string) (*Store, error) {
 		}
 	}
 	s.fetcher = newFetcher()
-	return s, s.sweep()
+	return s, s.sweep(ctx)
 }
 
 // Dir is the store's folder.
 func (s *Store) Dir() string { return s.dir }
 
+// undoTime is how long cleaning up may take once the work was cancelled.
+const undoTime = time.Minute
+
 // sweep removes temporary folders whose process is gone.
-func (s *Store) sweep() error {
+func (s *Store) sweep(ctx context.Context) error {
 	locks, err := filepath.Glob(filepath.Join(s.dir, "tmp", "*.lock"))
 	if err != nil {
 		return err
@@ -66,7 +70,7 @@ func (s *Store) sweep() error {
 		if err != nil || l == nil {
 			continue // alive, or another sweeper's: not ours to judge
 		}
-		err = s.removeTemp(name)
+		err = s.removeTemp(ctx, name)
 		l.unlock()
 		if err != nil {
 			return fmt.Errorf("cannot remove what a dead build left: %w", err)
@@ -75,9 +79,7 @@ func (s *Store) sweep() error {
 	return nil
 }
 
-func (s *Store) removeTemp(lockName string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
+func (s *Store) removeTemp(ctx context.Context, lockName string) error {
 	if err := removeTree(ctx, strings.TrimSuffix(lockName, ".lock")); err != nil {
 		return err
 	}
@@ -85,7 +87,7 @@ func (s *Store) removeTemp(lockName string) error {
 }
 
 // tempDir makes a folder for work in progress. done removes it; if the process dies before, the next OpenStore does.
-func (s *Store) tempDir(kind string) (dir string, done func(), err error) {
+func (s *Store) tempDir(ctx context.Context, kind string) (dir string, done func(), err error) {
 	dir = filepath.Join(s.dir, "tmp", kind+"-"+strings.ToLower(rand.Text()[:12]))
 	l, err := tryLock(dir + ".lock")
 	if err == nil && l == nil {
@@ -100,13 +102,15 @@ func (s *Store) tempDir(kind string) (dir string, done func(), err error) {
 		return "", nil, fmt.Errorf("cannot make a temporary folder: %w", err)
 	}
 	return dir, func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)
+		defer cancel()
 		// A failure here is met again, and told, by the next OpenStore.
-		_ = s.removeTemp(dir + ".lock")
+		_ = s.removeTemp(ctx, dir+".lock")
 		l.unlock()
 	}, nil
 }
 
-// Find returns an image already in the store.
+// Find returns an image already in the store, with those of its artefacts whose files are there.
 func (s *Store) Find(key string) (Image, bool, error) {
 	if !hexDigest.MatchString(key) {
 		return Image{}, false, nil
@@ -125,8 +129,12 @@ func (s *Store) Find(key string) (Image, bool, error) {
 	for f, a := range img.Artefacts {
 		a.Path = filepath.Join(s.imageDir(key), filepath.Base(a.Path))
 		img.Artefacts[f] = a
+		if info, err := os.Stat(a.Path); err != nil || info.Size() != a.Size { // taken away or cut short by hand
+			delete(img.Artefacts, f)
+		}
 	}
-	return img, true, nil
+	_, found := img.Artefacts[Tar] // all else can be made of it
+	return img, found, nil
 }
 
 func (s *Store) imageDir(key string) string  { return filepath.Join(s.dir, "images", key) }

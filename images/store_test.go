@@ -26,7 +26,7 @@ import (
 
 func openStore(t *testing.T, dir string) *images.Store {
 	t.Helper()
-	s, err := images.OpenStore(dir)
+	s, err := images.OpenStore(t.Context(), dir)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -54,7 +54,7 @@ func runImageLock(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	store, err := c.store()
+	store, err := c.store(ctx)
 	if err != nil {
 		return err
 	}
@@ -109,7 +109,7 @@ func runImageBuild(ctx context.Context, c *call) error {
 	if len(launched.Formats) == 0 {
 		return usagef("provider %s of tier %s boots no images", plan.Provider, plan.Tier)
 	}
-	store, err := c.store()
+	store, err := c.store(ctx)
 	if err != nil {
 		return err
 	}
@@ -150,11 +150,11 @@ func formatsOf(img images.Image) string {
 	return listed(list)
 }
 
-func runImageList(_ context.Context, c *call) error {
+func runImageList(ctx context.Context, c *call) error {
 	if err := c.noArgs(); err != nil {
 		return err
 	}
-	store, err := c.store()
+	store, err := c.store(ctx)
 	if err != nil {
 		return err
 	}
@@ -172,11 +172,11 @@ func runImageList(_ context.Context, c *call) error {
 	return t.print(c.Stdout)
 }
 
-func runImageShow(_ context.Context, c *call) error {
+func runImageShow(ctx context.Context, c *call) error {
 	if len(c.args) != 1 || c.cut {
 		return usagef("image show takes a recipe of the definition or the beginning of an image key")
 	}
-	store, err := c.store()
+	store, err := c.store(ctx)
 	if err != nil {
 		return err
 	}

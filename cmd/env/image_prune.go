@@ -33,7 +33,7 @@ func runImagePrune(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	store, err := c.store()
+	store, err := c.store(ctx)
 	if err != nil {
 		return err
 	}

@@ -13,12 +13,12 @@ import (
 )
 
 // store opens the image store of this user.
-func (a *App) store() (*images.Store, error) {
+func (a *App) store(ctx context.Context) (*images.Store, error) {
 	dir, err := a.cacheDir()
 	if err != nil {
 		return nil, err
 	}
-	return images.OpenStore(dir)
+	return images.OpenStore(ctx, dir)
 }
 
 // withImages gives the core of p its images: missing locks are written now, since a plan without them does not know its machines; images are built
@@ -27,7 +27,7 @@ func (c *call) withImages(ctx context.Context, p *place, locked bool, d display)
 	if len(p.Plugin.Formats) == 0 && len(p.missingLocks()) == 0 {
 		return nil
 	}
-	store, err := c.store()
+	store, err := c.store(ctx)
 	if err != nil {
 		return err
 	}

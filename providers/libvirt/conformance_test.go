@@ -77,7 +77,7 @@ func image(t *testing.T) images.Image {
 	if err != nil {
 		t.Fatal(err)
 	}
-	store, err := images.OpenStore(filepath.Join(dir, "evenkeel"))
+	store, err := images.OpenStore(t.Context(), filepath.Join(dir, "evenkeel"))
 	if err != nil {
 		t.Fatal(err)
 	}
