@@ -43,7 +43,7 @@ if read -r pid 2>/dev/null </run/sshd.pid; then kill -HUP "$pid"; else systemctl
 func principal(env, machine string) string { return machine + "." + env }
 
 // HostName is the name under which a machine's host certificate is checked: web-1.shop.laptop.
-func (m Machine) HostName() string { return principal(m.Env, m.Name) }
+func (m Machine) HostName() string { return principal(m.Env, m.Role()) }
 
 // newSeed makes a machine's throwaway host CA and the seed whose bootstrap key it vouches for.
 func (c *Core) newSeed(m envs.Machine) (Seed, *ssh.HostCA, error) {

@@ -87,40 +87,75 @@ func (r *Result) Changed() bool {
 	return false
 }
 
-// found is what the place holds of the environment, by machine name, after the question whose it is was settled.
-func (c *Core) found(ctx context.Context) (map[string]Machine, error) {
+// held is what a place holds of an environment, by role. Of two machines of one role the one that serves is in now, the other in spare: a
+// replacement is in progress, or died.
+type held struct {
+	now, spare map[string]Machine
+}
+
+// all is every machine under the name of its role, sorted by it; where there are two, the one that serves comes first.
+func (h held) all() []Machine {
+	var all []Machine
+	for _, role := range sortedKeys(h.now) {
+		all = append(all, h.now[role].inRole())
+		if s, ok := h.spare[role]; ok {
+			all = append(all, s.inRole())
+		}
+	}
+	return all
+}
+
+// of is every machine in one of the roles of list.
+func (h held) of(list []envs.Machine) []Machine {
+	var all []Machine
+	for _, m := range list {
+		if there, ok := h.now[m.Name]; ok {
+			all = append(all, there)
+		}
+		if there, ok := h.spare[m.Name]; ok {
+			all = append(all, there)
+		}
+	}
+	return all
+}
+
+// found is what the place holds of the environment, after the question whose it is was settled.
+func (c *Core) found(ctx context.Context) (held, error) {
 	list, err := c.Provider.ListMachines(ctx, c.Plan.Env)
 	if err != nil {
-		return nil, err
+		return held{}, err
 	}
-	byName := make(map[string]Machine, len(list))
+	have := held{map[string]Machine{}, map[string]Machine{}}
 	for _, m := range list {
 		project := m.Labels[LabelProject]
 		if project == "" && m.State != Partial && m.State != Unknown {
 			project = "(none)" // a whole machine that says nothing of whose it is was not made by us
 		}
 		if err := c.owned("its machine "+m.Name, project); err != nil {
-			return nil, err
+			return held{}, err
 		}
-		byName[m.Name] = m
+		have.add(m)
 	}
 	if len(list) > 0 {
-		return byName, nil
+		return have, nil
 	}
 	// What is left of another project's environment, its data disks say, is not ours either.
+	_, err = c.left(ctx)
+	return have, err
+}
+
+// left is the environment as the place lists it, data disks included; the zero EnvInfo where there is nothing of it.
+func (c *Core) left(ctx context.Context) (EnvInfo, error) {
 	envs, err := c.Provider.ListEnvs(ctx)
 	if err != nil {
-		return nil, err
+		return EnvInfo{}, err
 	}
 	for _, e := range envs {
-		if e.Env != c.Plan.Env {
-			continue
-		}
-		if err := c.owned("what is left of it", e.Project); err != nil {
-			return nil, err
+		if e.Env == c.Plan.Env {
+			return e, c.owned("what is left of it", e.Project)
 		}
 	}
-	return byName, nil
+	return EnvInfo{}, nil
 }
 
 // owned refuses what another project made.
@@ -224,7 +259,15 @@ func (c *Core) spec(m envs.Machine) Spec {
 		LabelImageKey: s.ImageKey,
 		LabelOwner:    c.owner(),
 		LabelCreated:  time.Now().UTC().Format(time.RFC3339),
+		LabelSize:     sizeOf(s),
 	}
+	return s
+}
+
+// instance is the spec of the machine that has m's role under the name it has in its place.
+func (c *Core) instance(m envs.Machine, there Machine) Spec {
+	s := c.spec(m)
+	s.Name = there.Name
 	return s
 }
 

@@ -78,7 +78,7 @@ func TestAnotherProjectsEnvironmentIsRefusedByEveryVerb(t *testing.T) {
 	verbs := map[string]func() error{
 		"up":      func() error { _, err := c.Up(t.Context(), providers.UpOptions{Replace: true}); return err },
 		"down":    func() error { _, err := c.Down(t.Context(), false); return err },
-		"rebuild": func() error { _, err := c.Rebuild(t.Context(), []string{"web-1"}, true, true); return err },
+		"rebuild": func() error { _, err := c.Rebuild(t.Context(), []string{"web-1"}, providers.RollOptions{AllowDowntime: true, DestroyData: true}); return err },
 		"status":  func() error { _, err := c.Status(t.Context(), true); return err },
 		"diff":    func() error { _, err := c.Diff(t.Context()); return err },
 	}
@@ -142,13 +142,13 @@ func TestWhatWouldLoseDataIsRefusedBeforeAnythingIsTouched(t *testing.T) {
 	c := providers.Core{Plan: plan(grown), Provider: p, Plugin: providers.Plugin{Traits: providers.Traits{Local: true}}}
 	cases := map[string]func() error{
 		"up --replace": func() error { _, err := c.Up(t.Context(), providers.UpOptions{Replace: true}); return err },
-		"rebuild":      func() error { _, err := c.Rebuild(t.Context(), []string{"db"}, true, false); return err },
+		"rebuild":      func() error { _, err := c.Rebuild(t.Context(), []string{"db"}, providers.RollOptions{AllowDowntime: true}); return err },
 		"rebuild of the only one of its kind": func() error {
-			_, err := c.Rebuild(t.Context(), []string{"db"}, false, true)
+			_, err := c.Rebuild(t.Context(), []string{"db"}, providers.RollOptions{DestroyData: true})
 			return err
 		},
-		"rebuild of nothing":          func() error { _, err := c.Rebuild(t.Context(), nil, true, true); return err },
-		"rebuild of an unknown name":  func() error { _, err := c.Rebuild(t.Context(), []string{"cache"}, true, true); return err },
+		"rebuild of nothing":          func() error { _, err := c.Rebuild(t.Context(), nil, providers.RollOptions{AllowDowntime: true, DestroyData: true}); return err },
+		"rebuild of an unknown name":  func() error { _, err := c.Rebuild(t.Context(), []string{"cache"}, providers.RollOptions{AllowDowntime: true, DestroyData: true}); return err },
 		"start of an unknown machine": func() error { _, err := c.Start(t.Context(), []string{"cache"}); return err },
 	}
 	for name, verb := range cases {
@@ -184,7 +184,7 @@ func TestWhatCannotBeReplacedIsNotDeleted(t *testing.T) {
 				return err
 			},
 			"rebuild": func(c *providers.Core) error {
-				_, err := c.Rebuild(t.Context(), []string{"web-1"}, true, false)
+				_, err := c.Rebuild(t.Context(), []string{"web-1"}, providers.RollOptions{AllowDowntime: true})
 				return err
 			},
 		}
@@ -203,7 +203,7 @@ func TestWhatItsPlaceDoesNotSpeakOfIsNeverDeletedNorPassedOver(t *testing.T) {
 		silent := providers.Machine{ID: "id-web-1", Env: "shop.laptop", Name: "web-1", State: state}
 		p := &place{machines: []providers.Machine{silent}}
 		c := providers.Core{Plan: plan(web("1")), Provider: p, Plugin: local}
-		if _, err := c.Up(t.Context(), providers.UpOptions{Replace: true, DestroyData: true}); err == nil {
+		if _, err := c.Up(t.Context(), providers.UpOptions{Replace: true, Roll: providers.RollOptions{DestroyData: true}}); err == nil {
 			t.Errorf("%s: up succeeded", state)
 		}
 		if len(p.deleted) != 0 || !slices.Contains(p.calls, "put machine web-1") {

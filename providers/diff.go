@@ -25,9 +25,10 @@ func (c *Core) Diff(ctx context.Context) ([]Change, error) {
 }
 
 // compare judges one planned machine by the place's records.
-func (c *Core) compare(m envs.Machine, have map[string]Machine) Change {
+func (c *Core) compare(m envs.Machine, have held) Change {
 	ch := Change{Machine: m.Name, Action: Same}
-	there, ok := have[m.Name]
+	there, ok := have.now[m.Name]
+	_, second := have.spare[m.Name]
 	switch {
 	case !ok:
 		ch.Action = Create
@@ -36,28 +37,25 @@ func (c *Core) compare(m envs.Machine, have map[string]Machine) Change {
 	case there.State == Partial:
 		ch.Action, ch.Reasons = Remake, []string{"left half-made by a run that did not end well"}
 	case there.Labels[LabelSpec] != c.spec(m).Digest():
-		ch.Action, ch.Reasons = Replace, []string{specReason(m, there)}
+		ch.Action, ch.Reasons = Replace, c.differences(m, there)
 	case there.State == Stopped || there.State == Suspended:
 		ch.Action, ch.Reasons = Start, []string{"it is " + string(there.State)}
 	case !c.portsMatch(m, there.Ports):
 		ch.Action, ch.Reasons = Settle, []string{"published ports differ"}
+	case second:
+		ch.Action, ch.Reasons = Settle, []string{twice}
 	}
 	return ch
 }
 
-func specReason(m envs.Machine, there Machine) string {
-	if was := there.Labels[LabelImageKey]; was != m.ImageKey {
-		return fmt.Sprintf("image: %.12s to %.12s", was, m.ImageKey)
-	}
-	return "cpus, memory or disk differ from what it was made with"
-}
+const twice = "two machines had its role, since a replacement did not end: one of them goes"
 
 // extra are machines of the environment that the plan does not have.
-func (c *Core) extra(have map[string]Machine) []Change {
+func (c *Core) extra(have held) []Change {
 	var changes []Change
-	for _, name := range sortedKeys(have) {
+	for _, name := range sortedKeys(have.now) {
 		if _, ok := c.planned(name); !ok {
-			changes = append(changes, Change{Machine: name, Action: Extra, Reasons: []string{"not in the definition; left alone (" + string(have[name].State) + ")"}})
+			changes = append(changes, Change{Machine: name, Action: Extra, Reasons: []string{fmt.Sprintf("not in the definition; left alone (%s); `evenkeel down %s` removes it", have.now[name].State, name)}})
 		}
 	}
 	return changes

@@ -17,8 +17,9 @@ type Labels map[string]string
 const (
 	LabelProject     = "project"      // project id from env.yaml
 	LabelEnv         = "env"          // environment ID
-	LabelName        = "name"         // machine name
+	LabelName        = "name"         // machine name: the role, where a surge gave it another in its place
 	LabelSpec        = "spec"         // Spec.Digest
+	LabelSize        = "size"         // what Spec.Digest covers beside the image, in words: "cpus=1 memory=512M disk=4G data/pg=2G"
 	LabelImageKey    = "image-key"    // images.Image.Key
 	LabelImageDigest = "image-digest" // images.Image.Digest
 	LabelHostCA      = "host-ca"      // the machine's host CA: "ssh-ed25519 AAAA..."

@@ -69,8 +69,8 @@ func (r *imageRefs) place(ctx context.Context, m envs.Machine) (images.Image, Im
 	return image, ref, err
 }
 
-// make creates one machine and contacts it. After an error the machine is gone, unless it is another run's.
-func (c *Core) make(ctx context.Context, m envs.Machine, refs *imageRefs) (contacted, error) {
+// make creates one machine for the role of m, as spec has it, and contacts it. After an error the machine is gone, unless it is another run's.
+func (c *Core) make(ctx context.Context, m envs.Machine, spec Spec, refs *imageRefs) (contacted, error) {
 	var image images.Image
 	var ref ImageRef
 	err := c.stage(ctx, m.Name, StageImage, func() (err error) {
@@ -83,7 +83,6 @@ func (c *Core) make(ctx context.Context, m envs.Machine, refs *imageRefs) (conta
 	var made Machine
 	var ca *ssh.HostCA
 	err = c.stage(ctx, m.Name, StageCreate, func() error {
-		spec := c.spec(m)
 		spec.ImageKey = image.Key
 		spec.Labels[LabelImageKey], spec.Labels[LabelSpec] = image.Key, spec.Digest()
 		if image.Digest != "" {
@@ -131,6 +130,6 @@ func (c *Core) bootAndContact(ctx context.Context, m Machine, ca *ssh.HostCA) (*
 func (c *Core) remove(ctx context.Context, m Machine) error {
 	ctx, cancel := undo(ctx)
 	defer cancel()
-	c.Progress.Emit(Event{Subject: m.Name, Stage: "undo"})
+	c.Progress.Emit(Event{Subject: m.Role(), Stage: "undo"})
 	return c.Provider.DeleteMachine(ctx, m.ID)
 }

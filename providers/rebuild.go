@@ -5,16 +5,24 @@ package providers
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/evenkeel/evenkeel/envs"
 )
 
-// Rebuild replaces the named machines (or kinds) by new ones from the current image, one at a time, each healthy before the next; it stops at the first
-// failure. It refuses, before anything is touched: no name at all, an unknown name, a machine that does not exist, one that is not stateless
-// (unless destroyData), the only machine of its kind (unless allowDowntime), what the provider would refuse. A machine is deleted once its new image
-// is in the place. After failure or cancel in the middle a machine may be missing; Up makes it.
-func (c *Core) Rebuild(ctx context.Context, names []string, allowDowntime, destroyData bool) (*Result, error) {
+// Rebuild replaces the named machines (or kinds) by new ones from the current image. One rule holds for it, for Refresh, and for Up where machines are
+// not on this computer:
+//
+//   - o.Max machines at once; a batch is healthy, and every machine of the environment settled, before the next; unhealthy ones go first.
+//   - The first failure ends it. The error says who was not touched.
+//   - order: replace deletes the old machine once the new image is in the place, then makes the new one; after failure or cancel in between it is
+//     missing, and Up makes it. order: surge makes the new one first, and deletes the old one when the new one is healthy; after failure or
+//     cancel the new one is gone and the old one serves.
+//   - The last healthy machine of a kind goes before its successor serves only with downtime: allowed or o.AllowDowntime.
+//   - A machine that has no data disk and is not stateless goes only with o.DestroyData.
+//   - Machines of a protected environment go only with Core.Confirmed.
+//
+// Before anything is touched it refuses too: no name at all, an unknown name, a machine that does not exist, what the provider would refuse.
+func (c *Core) Rebuild(ctx context.Context, names []string, o RollOptions) (*Result, error) {
 	if len(names) == 0 {
 		return nil, &Error{Code: Invalid, Op: "rebuild", Subject: "environment " + c.Plan.Env, Err: errors.New("no machine was named"), Hint: "evenkeel rebuild web-1, or a whole kind: evenkeel rebuild web"}
 	}
@@ -27,62 +35,61 @@ func (c *Core) Rebuild(ctx context.Context, names []string, allowDowntime, destr
 		return nil, err
 	}
 	var errs []error
-	for _, m := range picked {
-		if _, ok := have[m.Name]; !ok {
-			errs = append(errs, &Error{Code: NotFound, Op: "rebuild", Subject: "machine " + m.Name, Err: errors.New("it does not exist"), Hint: "evenkeel up"})
-		}
-		errs = append(errs, c.mayDestroy(m, destroyData))
-		if !allowDowntime && c.count(m.Kind) == 1 {
-			errs = append(errs, &Error{Code: Denied, Op: "rebuild", Subject: "machine " + m.Name, Err: fmt.Errorf("it is the only %s, nothing serves while it is rebuilt", m.Kind), Hint: "add --allow-downtime"})
-		}
-	}
-	if err := errors.Join(errs...); err != nil {
-		return nil, err
-	}
 	changes := map[string]Change{}
 	for _, m := range picked {
+		if _, ok := have.now[m.Name]; !ok {
+			errs = append(errs, &Error{Code: NotFound, Op: "rebuild", Subject: "machine " + m.Name, Err: errors.New("it does not exist"), Hint: "evenkeel up"})
+		}
 		changes[m.Name] = Change{m.Name, Replace, []string{"asked for"}}
+	}
+	return c.rebuild(ctx, picked, have, changes, o, errs...)
+}
+
+// Refresh replaces, by the rules of Rebuild, those of the named machines (or kinds; none: all) whose image is not the plan's. What does not exist is
+// Up's business.
+func (c *Core) Refresh(ctx context.Context, names []string, o RollOptions) (*Result, error) {
+	picked, err := c.pick(names)
+	if err != nil {
+		return nil, err
+	}
+	have, err := c.found(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var old []envs.Machine
+	changes := map[string]Change{}
+	for _, m := range picked {
+		if there, ok := have.now[m.Name]; ok && there.State != Unknown && there.Labels[LabelImageKey] != m.ImageKey {
+			old = append(old, m)
+			changes[m.Name] = Change{m.Name, Replace, c.differences(m, there)}
+		}
+	}
+	return c.rebuild(ctx, old, have, changes, o)
+}
+
+// rebuild rolls over picked, unless there is an objection.
+func (c *Core) rebuild(ctx context.Context, picked []envs.Machine, have held, changes map[string]Change, o RollOptions, objections ...error) (*Result, error) {
+	r := c.newRun()
+	defer r.close()
+	if len(picked) == 0 {
+		return r.result(have.all()), nil
+	}
+	gone := c.judge(ctx, picked, have)
+	if err := errors.Join(append(objections, c.mayReplace(picked, have, o, false))...); err != nil {
+		return nil, err
 	}
 	if err := c.check(ctx, picked, changes); err != nil {
 		return nil, err
 	}
-	r := c.newRun()
-	defer r.close()
-	var machines []Machine
 	for _, m := range picked {
 		r.note(changes[m.Name])
-		if machines, err = r.replace(ctx, m, have[m.Name]); err != nil {
-			return nil, err
-		}
 	}
-	return r.result(machines), nil
-}
-
-// replace makes one machine anew and ends with every machine settled and this one healthy.
-func (r *run) replace(ctx context.Context, m envs.Machine, there Machine) ([]Machine, error) {
-	if err := r.remake(ctx, m, there); err != nil {
+	if err := each(sortedKeys(gone), func(role string) error { return r.remove(ctx, gone[role]) }); err != nil {
 		return nil, err
 	}
-	return r.finish(ctx, []envs.Machine{m})
-}
-
-// mayDestroy refuses to lose what a machine may hold on its own disk.
-func (c *Core) mayDestroy(m envs.Machine, destroyData bool) error {
-	if m.Stateless || destroyData {
-		return nil
+	machines, err := r.roll(ctx, picked, o)
+	if err != nil {
+		return nil, err
 	}
-	return &Error{
-		Code: Denied, Op: "replace", Subject: "machine " + m.Name, Err: errors.New("its own disk may hold data: it is not declared stateless"),
-		Hint: "say `stateless: true` in env.yaml if nothing on it need survive, or add --destroy-data",
-	}
-}
-
-func (c *Core) count(kind string) int {
-	n := 0
-	for _, m := range c.Plan.Machines {
-		if m.Kind == kind {
-			n++
-		}
-	}
-	return n
+	return r.result(machines), nil
 }

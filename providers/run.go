@@ -20,13 +20,18 @@ type run struct {
 	refs *imageRefs
 
 	mu      sync.Mutex
-	clients map[string]*ssh.Client // by machine name
-	changes map[string]Change
-	created []Machine // made by this run where nothing was before
+	clients map[string]*ssh.Client // by machine ID
+	changes map[string]Change      // by role, as the next two
+	reached map[string]bool
+	fresh   map[string]Machine // made by this run: the one whose health is waited for
+	created []Machine          // made by this run where nothing was before
 }
 
 func (c *Core) newRun() *run {
-	return &run{core: c, refs: &imageRefs{core: c, refs: map[string]*placedImage{}}, clients: map[string]*ssh.Client{}, changes: map[string]Change{}}
+	return &run{
+		core: c, refs: &imageRefs{core: c, refs: map[string]*placedImage{}},
+		clients: map[string]*ssh.Client{}, changes: map[string]Change{}, reached: map[string]bool{}, fresh: map[string]Machine{},
+	}
 }
 
 func (r *run) close() {
@@ -41,20 +46,61 @@ func (r *run) note(ch Change) {
 	r.changes[ch.Machine] = ch
 }
 
-// keep holds a machine's new connection in place of an older one.
-func (r *run) keep(name string, client *ssh.Client) {
+// keep holds the connection to m in place of an older one.
+func (r *run) keep(m Machine, client *ssh.Client) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if old := r.clients[name]; old != nil {
-		_ = old.Close() // the machine behind it was replaced
+	if old := r.clients[m.ID]; old != nil {
+		_ = old.Close() // nothing is in flight
 	}
-	r.clients[name] = client
+	r.clients[m.ID], r.reached[m.Role()] = client, true
 }
 
-func (r *run) client(name string) *ssh.Client {
+// keepFresh is keep for a machine that this run made.
+func (r *run) keepFresh(made contacted) {
+	r.keep(made.Machine, made.client)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.clients[name]
+	r.fresh[made.Role()] = made.Machine
+}
+
+// young is the machine that this run made for a role; the zero Machine where it made none.
+func (r *run) young(role string) Machine {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.fresh[role]
+}
+
+// client is the connection to m; nil where there is none.
+func (r *run) client(m Machine) *ssh.Client {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.clients[m.ID]
+}
+
+// knew: this run reached a machine of that role.
+func (r *run) knew(role string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.reached[role]
+}
+
+// remove deletes a machine that this run was told to, and forgets it.
+func (r *run) remove(ctx context.Context, m Machine) error {
+	r.core.Progress.Emit(Event{Subject: m.Role(), Stage: "remove"})
+	if err := r.core.Provider.DeleteMachine(ctx, m.ID); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if client := r.clients[m.ID]; client != nil {
+		_ = client.Close() // the machine behind it is gone
+	}
+	delete(r.clients, m.ID)
+	if r.fresh[m.Role()].ID == m.ID {
+		delete(r.fresh, m.Role())
+	}
+	return nil
 }
 
 // each runs f for all items at once and joins what they return, in order, so that one failure hides no other.
@@ -74,11 +120,11 @@ func (r *run) ensure(ctx context.Context, m envs.Machine, there Machine, ch Chan
 	r.note(ch)
 	switch ch.Action {
 	case Create, Remake, Await: // PutMachine removes what is half-made, waits for a run that makes it, or says what it does not know
-		made, err := c.make(ctx, m, r.refs)
+		made, err := c.make(ctx, m, c.spec(m), r.refs)
 		if err != nil {
 			return err
 		}
-		r.keep(m.Name, made.client)
+		r.keepFresh(made)
 		if made.ours {
 			r.mu.Lock()
 			defer r.mu.Unlock()
@@ -100,7 +146,7 @@ func (r *run) ensure(ctx context.Context, m envs.Machine, there Machine, ch Chan
 		there = started
 	}
 	if (ch.Action == Start || ch.Action == Settle) && !c.portsMatch(m, there.Ports) {
-		put, err := c.Provider.PutMachine(ctx, c.spec(m), "", c.Progress)
+		put, err := c.Provider.PutMachine(ctx, c.instance(m, there), "", c.Progress)
 		if err != nil {
 			return err
 		}
@@ -114,7 +160,7 @@ func (r *run) ensure(ctx context.Context, m envs.Machine, there Machine, ch Chan
 	if err != nil {
 		return err
 	}
-	r.keep(m.Name, client)
+	r.keep(there, client)
 	return nil
 }
 
@@ -128,15 +174,14 @@ func (r *run) remake(ctx context.Context, m envs.Machine, there Machine) error {
 	if err != nil {
 		return err
 	}
-	c.Progress.Emit(Event{Subject: m.Name, Stage: "remove"})
-	if err := c.Provider.DeleteMachine(ctx, there.ID); err != nil {
+	if err := r.remove(ctx, there); err != nil {
 		return err
 	}
-	made, err := c.make(ctx, m, r.refs)
+	made, err := c.make(ctx, m, c.spec(m), r.refs)
 	if err != nil {
 		return err
 	}
-	r.keep(m.Name, made.client)
+	r.keepFresh(made)
 	return nil
 }
 
@@ -160,43 +205,44 @@ func (c *Core) start(ctx context.Context, m Machine) (started Machine, err error
 }
 
 // finish settles every running machine of the environment, waits until the ones in await are healthy, and returns what is there. A machine that its
-// place does not speak of any more, or that this run reached and that runs no more, is an error: what the others would hold of it is not known.
+// place does not speak of any more, or that this run reached and that runs no more, is an error: what the others would hold of it is not known. Of
+// two machines in one role both are settled where both are this run's business, and the new one has to be healthy.
 func (r *run) finish(ctx context.Context, await []envs.Machine) ([]Machine, error) {
 	c := r.core
 	have, err := c.found(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var all []Machine
-	for _, name := range sortedKeys(have) {
-		all = append(all, have[name])
-	}
+	all := have.all()
 	if err := c.unclear(have); err != nil {
 		return all, err
 	}
-	err = each(c.Plan.Machines, func(m envs.Machine) error {
-		there := have[m.Name]
+	err = each(r.settled(have), func(s seat) error {
 		switch {
-		case there.State == Running:
-		case r.client(m.Name) != nil:
-			return &Error{Code: Unavailable, Op: "settle", Subject: "machine " + m.Name, Err: fmt.Errorf("it is %s, although it ran a moment ago: somebody else works on this environment, or it crashed", cmp.Or(there.State, "gone")), Hint: "evenkeel up"}
+		case s.there.State == Running:
+		case r.knew(s.Name):
+			return &Error{Code: Unavailable, Op: "settle", Subject: "machine " + s.Name, Err: fmt.Errorf("it is %s, although it ran a moment ago: somebody else works on this environment, or it crashed", cmp.Or(s.there.State, "gone")), Hint: "evenkeel up"}
 		default:
 			return nil
 		}
-		if err := r.settle(ctx, m, there, all); err != nil {
+		if err := r.settle(ctx, s.Machine, s.there, all); err != nil {
 			return err
 		}
-		return r.deliver(ctx, m, there)
+		return r.deliver(ctx, s.Machine, s.there)
 	})
 	if err != nil {
 		return all, err
 	}
 	return all, each(await, func(m envs.Machine) error {
-		client := r.client(m.Name)
+		there := r.young(m.Name)
+		if there.ID == "" {
+			there = have.now[m.Name]
+		}
+		client := r.client(there)
 		if client == nil {
 			return nil // not running: a stopped machine that waits to be replaced
 		}
-		err := c.stage(ctx, m.Name, StageHealth, func() error { return awaitHealthy(ctx, client, have[m.Name], m.Health) })
+		err := c.stage(ctx, m.Name, StageHealth, func() error { return awaitHealthy(ctx, client, there.inRole(), m.Health) })
 		if err == nil {
 			c.Progress.Emit(Event{Subject: m.Name, Stage: StageReady})
 		}
@@ -204,13 +250,31 @@ func (r *run) finish(ctx context.Context, await []envs.Machine) ([]Machine, erro
 	})
 }
 
+// seat is a planned machine and one that has its role.
+type seat struct {
+	envs.Machine
+	there Machine
+}
+
+// settled are the machines that finish settles: the one that serves in every role, and a second one that this run made.
+func (r *run) settled(have held) []seat {
+	var seats []seat
+	for _, m := range r.core.Plan.Machines {
+		seats = append(seats, seat{m, have.now[m.Name].inRole()})
+		if s, ok := have.spare[m.Name]; ok && r.client(s) != nil {
+			seats = append(seats, seat{m, s.inRole()})
+		}
+	}
+	return seats
+}
+
 // unclear refuses planned machines whose place does not speak of them.
-func (c *Core) unclear(have map[string]Machine) error {
+func (c *Core) unclear(have held) error {
 	return each(c.Plan.Machines, func(m envs.Machine) error {
-		if have[m.Name].State != Unknown {
+		if have.now[m.Name].State != Unknown {
 			return nil
 		}
-		_, err := c.target(have[m.Name], "")
+		_, err := c.target(have.now[m.Name], "")
 		return err
 	})
 }
@@ -218,13 +282,13 @@ func (c *Core) unclear(have map[string]Machine) error {
 // settle lays what a machine holds beyond its image, where its own record differs.
 func (r *run) settle(ctx context.Context, m envs.Machine, there Machine, all []Machine) error {
 	c := r.core
-	client := r.client(m.Name)
+	client := r.client(there)
 	if client == nil {
 		var err error
 		if client, err = c.bootAndContact(ctx, there, nil); err != nil {
 			return err
 		}
-		r.keep(m.Name, client)
+		r.keep(there, client)
 	}
 	want, err := newSettlement(c.Plan, m, all, c.loginKeys())
 	if err != nil {
@@ -264,12 +328,12 @@ func (r *run) settleNew(ctx context.Context, there Machine, want settlement, fir
 		},
 	}, func(f func() error) error { return f() })
 	if proven != nil {
-		r.keep(there.Name, proven)
+		r.keep(there, proven)
 	}
 	return err
 }
 
-// result is what the run came to.
+// result is what the run came to; of two machines in one role both are in it.
 func (r *run) result(machines []Machine) *Result {
 	res := &Result{Env: r.core.Plan.Env, Machines: machines}
 	for _, name := range sortedKeys(r.changes) {

@@ -13,14 +13,14 @@ import (
 
 // UpOptions say what Up may do.
 type UpOptions struct {
-	Only        []string // machine or kind names; empty: all
-	Replace     bool     // replace machines whose spec differs
-	DestroyData bool     // also those whose own disk may hold data (not stateless)
+	Only    []string // machine or kind names; empty: all
+	Replace bool     // replace machines whose spec differs
+	Roll    RollOptions
 }
 
 // Up makes the plan's machines exist, run, hold their final host certificate, settled and healthy. It creates and settles; it destroys nothing
-// but half-made machines, unless o.Replace: then machines whose spec differs are replaced, all at once on local tiers, elsewhere one after the other,
-// each healthy before the next. A failed machine hides no other: all are tried, and the errors joined.
+// but half-made machines and what a replacement that died left of its two, unless o.Replace: then machines whose spec differs are replaced, all at
+// once on local tiers, elsewhere by the rules of Rebuild. A failed machine hides no other: all are tried, and the errors joined.
 //
 // After cancel, what this call created is gone and what was there is still there, but for what o.Replace or a dead run's leftovers had it
 // delete before; what was settled stays settled. After failure, machines that were never reached are gone,
@@ -34,44 +34,56 @@ func (c *Core) Up(ctx context.Context, o UpOptions) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	fresh := len(have.now) == 0
+	gone := c.judge(ctx, picked, have)
 	changes := map[string]Change{}
 	var now, later []envs.Machine
 	for _, m := range picked {
 		ch := c.compare(m, have)
+		if _, ok := gone[m.Name]; ok && ch.Action == Same {
+			ch.Action, ch.Reasons = Settle, []string{twice}
+		}
 		changes[m.Name] = ch
 		if ch.Action == Replace && o.Replace {
-			if err := c.mayDestroy(m, o.DestroyData); err != nil {
-				return nil, err
-			}
-			if !c.Plugin.Traits.Local {
-				later = append(later, m)
-				continue
-			}
+			later = append(later, m)
+		} else {
+			now = append(now, m)
 		}
-		now = append(now, m)
+	}
+	atOnce := c.Plugin.Traits.Local
+	if err := c.mayReplace(later, have, o.Roll, atOnce); err != nil {
+		return nil, err
 	}
 	if err := c.check(ctx, picked, changes); err != nil {
 		return nil, err
 	}
+	if atOnce {
+		now, later = picked, nil
+	}
 
 	r := c.newRun()
 	defer r.close()
+	if err := each(sortedKeys(gone), func(role string) error { return r.remove(ctx, gone[role]) }); err != nil {
+		return nil, err
+	}
 	for _, ch := range c.extra(have) {
 		r.note(ch)
 	}
-	err = each(now, func(m envs.Machine) error { return r.ensure(ctx, m, have[m.Name], changes[m.Name], o.Replace) })
+	err = each(now, func(m envs.Machine) error {
+		return r.ensure(ctx, m, have.now[m.Name], changes[m.Name], o.Replace)
+	})
 	var machines []Machine
 	if err == nil {
 		machines, err = r.finish(ctx, now)
 	}
 	for _, m := range later {
-		if err == nil {
-			r.note(changes[m.Name])
-			machines, err = r.replace(ctx, m, have[m.Name])
-		}
+		r.note(changes[m.Name])
+	}
+	if err == nil && len(later) > 0 {
+		machines, err = r.roll(ctx, later, o.Roll)
 	}
 	if err != nil {
-		return nil, errors.Join(err, r.takeBack(ctx, len(have) == 0))
+		return nil, errors.Join(err, r.takeBack(ctx, fresh))
 	}
 	res := r.result(machines)
 	for _, ch := range res.Changes {

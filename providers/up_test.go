@@ -200,7 +200,7 @@ func TestRebuildMakesAnewOnlyWhatWasNamed(t *testing.T) {
 	at := world(t, nil)
 	c := at(web("1"), web("2"))
 	old := up(t, c, providers.UpOptions{}).Machines
-	res, err := c.Rebuild(t.Context(), []string{"web-2"}, false, false)
+	res, err := c.Rebuild(t.Context(), []string{"web-2"}, providers.RollOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

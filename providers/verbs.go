@@ -12,20 +12,6 @@ import (
 	"github.com/evenkeel/evenkeel/providers/ssh"
 )
 
-// Down removes the environment, data disks too unless keepData, and returns the machines that were removed. Absent is success.
-func (c *Core) Down(ctx context.Context, keepData bool) ([]Machine, error) {
-	have, err := c.found(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var list []Machine
-	for _, name := range sortedKeys(have) {
-		list = append(list, have[name])
-		c.Progress.Emit(Event{Subject: name, Stage: "remove"})
-	}
-	return list, c.Provider.DeleteEnv(ctx, c.Plan.Env, keepData)
-}
-
 // Stop stops the plan's machines (all where names is empty), and returns those it had to stop, those that failed too. Stopped ones stay as
 // they are; one whose place does not say whether it runs is asked to stop like a running one.
 func (c *Core) Stop(ctx context.Context, names []string) ([]Machine, error) {
@@ -42,19 +28,24 @@ func (c *Core) Stop(ctx context.Context, names []string) ([]Machine, error) {
 		return nil, err
 	}
 	var running []Machine
-	for _, m := range picked {
-		if there := have[m.Name]; there.State == Running || there.State == Unknown {
+	for _, there := range have.of(picked) {
+		if there.State == Running || there.State == Unknown {
 			running = append(running, there)
 		}
 	}
 	return running, each(running, func(m Machine) error {
-		return c.stage(ctx, m.Name, "stop", func() error { return s.StopMachine(ctx, m.ID) })
+		return c.stage(ctx, m.Role(), "stop", func() error { return s.StopMachine(ctx, m.ID) })
 	})
 }
 
-// Start starts machines that exist and ends with Settle on every running machine and health of the started. What does not exist is NotFound; half-made or
-// unfinished machines are Up's business.
+// Start starts machines that exist, suspended ones too, and ends with Settle on every running machine and health of the started. What does not exist is
+// NotFound; half-made or unfinished machines are Up's business.
 func (c *Core) Start(ctx context.Context, names []string) (*Result, error) {
+	return c.wake(ctx, names, "start", func(s State) bool { return s != Running })
+}
+
+// wake brings back those of the named machines that are asleep, and ends as Start does.
+func (c *Core) wake(ctx context.Context, names []string, op string, asleep func(State) bool) (*Result, error) {
 	picked, err := c.pick(names)
 	if err != nil {
 		return nil, err
@@ -64,28 +55,28 @@ func (c *Core) Start(ctx context.Context, names []string) (*Result, error) {
 		return nil, err
 	}
 	for _, m := range picked {
-		if there, ok := have[m.Name]; !ok || there.State == Partial {
-			return nil, &Error{Code: NotFound, Op: "start", Subject: "machine " + m.Name, Err: errors.New("it does not exist, or is half-made"), Hint: "evenkeel up"}
+		if there, ok := have.now[m.Name]; !ok || there.State == Partial {
+			return nil, &Error{Code: NotFound, Op: op, Subject: "machine " + m.Name, Err: errors.New("it does not exist, or is half-made"), Hint: "evenkeel up"}
 		}
 	}
 	r := c.newRun()
 	defer r.close()
 	err = each(picked, func(m envs.Machine) error {
-		there := have[m.Name]
-		ch := Change{Machine: m.Name, Action: Same}
-		if there.State != Running {
-			ch = Change{m.Name, Start, []string{"it was " + string(there.State)}}
+		there := have.now[m.Name]
+		if !asleep(there.State) {
+			r.note(Change{Machine: m.Name, Action: Same})
+			return nil
 		}
-		r.note(ch)
-		if ch.Action == Start {
-			if there, err := c.start(ctx, there); err != nil {
-				return err
-			} else if client, err := c.bootAndContact(ctx, there, nil); err != nil {
-				return err
-			} else {
-				r.keep(m.Name, client)
-			}
+		r.note(Change{m.Name, Start, []string{"it was " + string(there.State)}})
+		there, err := c.start(ctx, there)
+		if err != nil {
+			return err
 		}
+		client, err := c.bootAndContact(ctx, there, nil)
+		if err != nil {
+			return err
+		}
+		r.keep(there, client)
 		return nil
 	})
 	if err != nil {
@@ -117,19 +108,23 @@ func (c *Core) Status(ctx context.Context, check bool) ([]Status, error) {
 	if err != nil {
 		return nil, err
 	}
-	var all []Machine
-	for _, name := range sortedKeys(have) {
-		all = append(all, have[name])
-	}
+	all := have.all()
 	var list []Status
 	for _, m := range c.Plan.Machines {
-		s := Status{Machine: have[m.Name], Kind: m.Kind, Planned: true}
+		s := Status{Machine: have.now[m.Name], Kind: m.Kind, Planned: true}
 		s.Name, s.Env = m.Name, c.Plan.Env
 		s.Differs = (s.State == Running || s.State == Stopped || s.State == Suspended) && s.Labels[LabelSpec] != c.spec(m).Digest()
 		list = append(list, s)
 	}
 	for _, ch := range c.extra(have) {
-		list = append(list, Status{Machine: have[ch.Machine]})
+		list = append(list, Status{Machine: have.now[ch.Machine].inRole()})
+	}
+	for _, role := range sortedKeys(have.spare) {
+		s := Status{Machine: have.spare[role], Reason: "a second machine in the role of " + role + ": a replacement is in progress, or died: then `evenkeel up` settles it"}
+		if m, ok := c.planned(role); ok {
+			s.Kind = m.Kind
+		}
+		list = append(list, s)
 	}
 	if !check {
 		return list, nil

@@ -4,45 +4,99 @@ package main
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/evenkeel/evenkeel/providers"
 )
 
 func (a *App) downVerb() verb {
 	return verb{
-		name: "down", about: "remove the environment's machines and networks",
-		more: "Data disks stay and are named, unless --data. Images stay: `evenkeel image prune` removes those.",
+		name: "down", args: "[NAME...]", about: "remove the environment's machines and networks, or the named machines only",
+		more: "Data disks stay and are named, unless --data. Images stay: `evenkeel image prune` removes those. With names only those machines go, whether the definition " +
+			"still has them or not, and the others forget them; `up` makes again what the definition has. A protected environment asks for its ID.",
 		flags: []cli.Flag{
-			boolFlag("data", "remove data disks too"),
-			&cli.StringFlag{Name: "yes", Usage: "go on only if the environment's `ID` is this one"},
+			boolFlag("data", "remove data disks and their snapshots too; for the whole environment only"),
+			yesFlag(), withinFlag(),
 		},
 		run: runDown,
 	}
 }
 
+// downed is what `down` prints with --json.
+type downed struct {
+	deed
+	Data     []providers.DataDisk `json:"data"`      // data disks that were removed or kept
+	DataKept bool                 `json:"data_kept"` // which of the two
+}
+
 func runDown(ctx context.Context, c *call) error {
-	if err := c.noArgs(); err != nil {
+	all, data := len(c.args) == 0, c.flag.Bool("data")
+	switch {
+	case c.cut:
+		return usagef("down takes machine names, got -- besides")
+	case !all && data:
+		e := usagef("--data is about the whole environment, not about %s", listed(c.args))
+		e.hint = "data disks of a machine that is removed stay until: evenkeel down --data"
+		return e
+	}
+	within, err := c.deadline()
+	if err != nil {
 		return err
 	}
 	d, tell := c.show()
 	defer d.stop()
 	defer c.tellInterrupt(ctx, d, "ending")()
-	def, plan, err := c.plan(false)
-	if err != nil {
-		return err
-	}
-	if id := c.flag.String("yes"); c.flag.IsSet("yes") && id != plan.Env {
-		return usagef("--yes: got %q, but this is about environment %s; nothing was removed", id, plan.Env)
-	}
-	p, err := c.openPlan(ctx, def, plan, placeOptions{change: true, progress: tell})
+	p, err := c.open(ctx, placeOptions{change: true, identity: !all, progress: tell})
 	if err != nil {
 		return err
 	}
 	defer p.close()
-	removed, err := p.Down(ctx, !c.flag.Bool("data"))
+	p.Deadline = within
+	if err := c.confirm(ctx, p, "remove machines"); err != nil {
+		return err
+	}
+	var gone *providers.Gone
+	if all {
+		gone, err = p.Down(ctx, !data)
+	} else {
+		gone, err = p.Remove(ctx, c.args)
+	}
 	d.stop()
 	if err != nil {
 		return err
 	}
-	return c.printDeed("removed", "nothing was there", plan.Env, removed)
+	return c.printDown(p.Plan.Env, gone, !data)
+}
+
+func (c *call) printDown(env string, gone *providers.Gone, kept bool) error {
+	if c.json() {
+		return c.printJSON(downed{deed{env, machineNames(gone.Machines)}, append([]providers.DataDisk{}, gone.Data...), kept})
+	}
+	if len(gone.Machines) > 0 || len(gone.Data) == 0 || kept {
+		if err := c.printDeed("removed", "nothing was there", env, gone.Machines); err != nil {
+			return err
+		}
+	}
+	for _, d := range gone.Data {
+		did := "removed"
+		if kept {
+			did = "kept"
+		}
+		if err := c.printf("%s: data disk %s of %s, %s: %s\n", env, d.Name, d.Machine, size(d.Size), did); err != nil {
+			return err
+		}
+	}
+	if kept && len(gone.Data) > 0 {
+		return c.printf("`evenkeel up` finds %s again; to remove: evenkeel down --data\n", them(len(gone.Data)))
+	}
+	return nil
+}
+
+func them(n int) string {
+	if n == 1 {
+		return "it"
+	}
+	return fmt.Sprintf("all %d", n)
 }

@@ -194,7 +194,7 @@ func (c *call) collectOne(ctx context.Context, s site, p providers.Provider, g p
 	}
 	defer lock.release()
 	if !c.flag.Bool("yes") {
-		yes, err := c.askYes(ctx, fmt.Sprintf("remove %s of %s (%s, %s)?", g.Env, s.provider, machinesOf(g.Machines), g.Reason))
+		yes, err := c.askYes(ctx, oneLine(fmt.Sprintf("remove %s of %s (%s, %s)?", g.Env, s.provider, machinesOf(g.Machines), g.Reason)))
 		if err != nil || !yes {
 			return "not confirmed; --yes does not ask", err
 		}
@@ -207,17 +207,23 @@ func (c *call) askYes(ctx context.Context, question string) (bool, error) {
 	if _, ok := terminal(c.Stdin); !ok {
 		return false, nil
 	}
-	fmt.Fprintf(c.Stderr, "%s [y/N] ", oneLine(question))
+	answer, err := c.prompt(ctx, question+" [y/N] ")
+	word := strings.ToLower(strings.TrimSpace(answer))
+	return word == "y" || word == "yes", err
+}
+
+// prompt puts a question on the terminal and returns the line that answers it; the end of input is the empty answer.
+func (c *call) prompt(ctx context.Context, question string) (string, error) {
+	fmt.Fprint(c.Stderr, providers.Printable(question))
 	answer := make(chan string, 1)
 	go func() { // ends with the line, or with the process: a read of a terminal cannot be called off
-		line, _ := bufio.NewReader(c.Stdin).ReadString('\n') // no answer is no
+		line, _ := bufio.NewReader(c.Stdin).ReadString('\n') // no answer is none
 		answer <- line
 	}()
 	select {
 	case line := <-answer:
-		word := strings.ToLower(strings.TrimSpace(line))
-		return word == "y" || word == "yes", nil
+		return line, nil
 	case <-ctx.Done():
-		return false, context.Cause(ctx)
+		return "", context.Cause(ctx)
 	}
 }

@@ -27,12 +27,13 @@ type place struct {
 
 // placeOptions say how a verb works on an environment.
 type placeOptions struct {
-	change   bool // it changes the environment: two of us must not at once
-	locked   bool // a missing image lock is a problem
-	images   bool // it makes machines: missing locks are written, missing images built
-	undoes   bool // interrupted, it takes back what it did
-	replaces bool // but for machines it has removed
-	identity bool // it logs in to machines
+	change   bool   // it changes the environment: two of us must not at once
+	locked   bool   // a missing image lock is a problem
+	images   bool   // it makes machines: missing locks are written, missing images built
+	undoes   bool   // interrupted, it takes back what it did
+	replaces bool   // but for machines it has removed
+	identity bool   // it logs in to machines
+	removes  string // what it may do that a protected environment asks its ID for, "replace machines": "" for nothing
 	progress providers.Progress
 }
 

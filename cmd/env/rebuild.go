@@ -13,13 +13,11 @@ import (
 func (a *App) rebuildVerb() verb {
 	return verb{
 		name: "rebuild", args: "NAME...", about: "replace machines by new ones from the current image",
-		more: "One after the other, each healthy before the next. A machine that is not stateless, or is the only one of its kind, is rebuilt only when asked for in so many words.",
-		flags: []cli.Flag{
-			boolFlag("allow-downtime", "also the only machine of its kind"),
-			boolFlag("destroy-data", "also a machine whose own disk may hold data"),
-			lockedFlag(), withinFlag(),
-		},
-		run: runRebuild,
+		more: "One after the other (or --max at once), each healthy before the next; the first failure ends it. Data disks stay and are found by the new machine. " +
+			"With `rebuild: {order: surge}` the new machine serves before the old one goes. The last healthy machine of a kind, and one that has no data disk " +
+			"and is not stateless, is rebuilt only when asked for in so many words; a protected environment asks for its ID.",
+		flags: []cli.Flag{maxFlag(), downtimeFlag(), destroyFlag(), yesFlag(), lockedFlag(), withinFlag()},
+		run:   runRebuild,
 	}
 }
 
@@ -32,7 +30,7 @@ func runRebuild(ctx context.Context, c *call) error {
 		e.hint = "evenkeel rebuild web-1, or a whole kind: evenkeel rebuild web"
 		return e
 	}
-	return c.work(ctx, placeOptions{locked: c.flag.Bool("locked"), images: true}, func(ctx context.Context, p *place) (*providers.Result, error) {
-		return p.Rebuild(ctx, c.args, c.flag.Bool("allow-downtime"), c.flag.Bool("destroy-data"))
+	return c.work(ctx, placeOptions{locked: c.flag.Bool("locked"), images: true, removes: replacing}, func(ctx context.Context, p *place) (*providers.Result, error) {
+		return p.Rebuild(ctx, c.args, c.roll())
 	})
 }

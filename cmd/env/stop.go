@@ -18,7 +18,7 @@ func (a *App) startVerb() verb {
 	return verb{name: "start", args: "[NAME...]", about: "start stopped machines", flags: []cli.Flag{withinFlag()}, run: runStart}
 }
 
-// deed is what `stop` and `down` print with --json.
+// deed is what `stop` and `suspend` print with --json.
 type deed struct {
 	Env      string   `json:"env"`
 	Machines []string `json:"machines"` // that were stopped or removed
@@ -45,10 +45,7 @@ func runStop(ctx context.Context, c *call) error {
 }
 
 func (c *call) printDeed(did, none, env string, machines []providers.Machine) error {
-	list := []string{}
-	for _, m := range machines {
-		list = append(list, m.Name)
-	}
+	list := machineNames(machines)
 	switch {
 	case c.json():
 		return c.printJSON(deed{env, list})
@@ -56,6 +53,14 @@ func (c *call) printDeed(did, none, env string, machines []providers.Machine) er
 		return c.printf("%s: %s\n", env, none)
 	}
 	return c.printf("%s: %s %s (%s)\n", env, did, machinesOf(len(list)), listed(list))
+}
+
+func machineNames(machines []providers.Machine) []string {
+	list := []string{}
+	for _, m := range machines {
+		list = append(list, m.Role())
+	}
+	return list
 }
 
 func runStart(ctx context.Context, c *call) error {

@@ -18,9 +18,8 @@ func (a *App) upVerb() verb {
 		more: "Without a NAME it is about all machines. It destroys nothing: where a machine would have to be replaced it says so and ends with exit status 2; " +
 			"--replace does it. A missing image lock is written, a missing image is built.",
 		flags: []cli.Flag{
-			boolFlag("replace", "replace machines that differ from the definition"),
-			boolFlag("destroy-data", "with --replace: also those whose own disk may hold data"),
-			lockedFlag(), withinFlag(),
+			boolFlag("replace", "replace machines that differ from the definition: on local tiers all at once, elsewhere as `rebuild` does"),
+			maxFlag(), downtimeFlag(), destroyFlag(), yesFlag(), lockedFlag(), withinFlag(),
 		},
 		run: runUp,
 	}
@@ -62,10 +61,12 @@ func runUp(ctx context.Context, c *call) error {
 	if c.cut {
 		return usagef("up takes machine names, got -- besides")
 	}
-	o := providers.UpOptions{Only: c.args, Replace: c.flag.Bool("replace"), DestroyData: c.flag.Bool("destroy-data")}
-	return c.work(ctx, placeOptions{locked: c.flag.Bool("locked"), images: true, undoes: true, replaces: o.Replace}, func(ctx context.Context, p *place) (*providers.Result, error) {
-		return p.Up(ctx, o)
-	})
+	o := providers.UpOptions{Only: c.args, Replace: c.flag.Bool("replace"), Roll: c.roll()}
+	opt := placeOptions{locked: c.flag.Bool("locked"), images: true, undoes: true, replaces: o.Replace}
+	if o.Replace {
+		opt.removes = replacing
+	}
+	return c.work(ctx, opt, func(ctx context.Context, p *place) (*providers.Result, error) { return p.Up(ctx, o) })
 }
 
 // work is what the verbs have in common that bring machines to ready: locks, images, progress, result.
@@ -90,6 +91,9 @@ func (c *call) work(ctx context.Context, o placeOptions, f func(context.Context,
 	defer p.close()
 	p.Deadline = within
 	if err := p.Knows(c.args); err != nil {
+		return err
+	}
+	if err := c.confirm(ctx, p, o.removes); err != nil {
 		return err
 	}
 	if o.images {

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package providers
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Gone is what Down and Remove came to.
+type Gone struct {
+	Machines []Machine  // removed
+	Data     []DataDisk // data disks: of Down without keepData those removed too, else those kept
+}
+
+// Down removes the environment, data disks and their snapshots too unless keepData. Absent is success. A protected environment needs Confirmed.
+func (c *Core) Down(ctx context.Context, keepData bool) (*Gone, error) {
+	have, err := c.found(ctx)
+	if err != nil {
+		return nil, err
+	}
+	left, err := c.left(ctx)
+	if err != nil {
+		return nil, err
+	}
+	gone := &Gone{Machines: have.all(), Data: left.Data}
+	if len(gone.Machines) > 0 || len(left.Data) > 0 && !keepData {
+		if err := c.confirmed("remove"); err != nil {
+			return nil, err
+		}
+	}
+	for _, m := range gone.Machines {
+		c.Progress.Emit(Event{Subject: m.Name, Stage: "remove"})
+	}
+	return gone, c.Provider.DeleteEnv(ctx, c.Plan.Env, keepData)
+}
+
+// Remove removes the named machines (or kinds), planned or not, and nothing else: their data disks are kept. The others are settled anew, so that
+// none goes on to name or admit what is gone. Names that nothing there has are Invalid, before anything is touched. A protected environment needs
+// Confirmed.
+func (c *Core) Remove(ctx context.Context, names []string) (*Gone, error) {
+	have, err := c.found(ctx)
+	if err != nil {
+		return nil, err
+	}
+	wanted, err := c.roles(names, have)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.confirmed("remove machines of"); err != nil {
+		return nil, err
+	}
+	left, err := c.left(ctx)
+	if err != nil {
+		return nil, err
+	}
+	gone := &Gone{Data: slices.DeleteFunc(left.Data, func(d DataDisk) bool { return !wanted[d.Machine] })}
+	r := c.newRun()
+	defer r.close()
+	for _, role := range sortedKeys(wanted) {
+		gone.Machines = append(gone.Machines, have.now[role])
+		if s, ok := have.spare[role]; ok {
+			gone.Machines = append(gone.Machines, s)
+		}
+	}
+	if err := each(gone.Machines, func(m Machine) error { return r.remove(ctx, m) }); err != nil {
+		return nil, err
+	}
+	_, err = r.finish(ctx, nil)
+	return gone, err
+}
+
+// roles resolves names against what is there.
+func (c *Core) roles(names []string, have held) (map[string]bool, error) {
+	wanted := map[string]bool{}
+	for _, n := range names {
+		known := false
+		for role := range have.now {
+			m, planned := c.planned(role)
+			if role == n || planned && m.Kind == n {
+				wanted[role], known = true, true
+			}
+		}
+		if !known {
+			return nil, &Error{
+				Code: Invalid, Op: "find", Subject: "machine " + n,
+				Err: fmt.Errorf("environment %s has no machine or kind of that name there; it has %s", c.Plan.Env, strings.Join(sortedKeys(have.now), ", ")),
+			}
+		}
+	}
+	return wanted, nil
+}
