@@ -76,11 +76,14 @@ func TestAnotherProjectsEnvironmentIsRefusedByEveryVerb(t *testing.T) {
 	p := &place{machines: []providers.Machine{theirs}}
 	c := providers.Core{Plan: plan(web("1")), Provider: p}
 	verbs := map[string]func() error{
-		"up":      func() error { _, err := c.Up(t.Context(), providers.UpOptions{Replace: true}); return err },
-		"down":    func() error { _, err := c.Down(t.Context(), false); return err },
-		"rebuild": func() error { _, err := c.Rebuild(t.Context(), []string{"web-1"}, providers.RollOptions{AllowDowntime: true, DestroyData: true}); return err },
-		"status":  func() error { _, err := c.Status(t.Context(), true); return err },
-		"diff":    func() error { _, err := c.Diff(t.Context()); return err },
+		"up":   func() error { _, err := c.Up(t.Context(), providers.UpOptions{Replace: true}); return err },
+		"down": func() error { _, err := c.Down(t.Context(), false); return err },
+		"rebuild": func() error {
+			_, err := c.Rebuild(t.Context(), []string{"web-1"}, providers.RollOptions{AllowDowntime: true, DestroyData: true})
+			return err
+		},
+		"status": func() error { _, err := c.Status(t.Context(), true); return err },
+		"diff":   func() error { _, err := c.Diff(t.Context()); return err },
 	}
 	for name, verb := range verbs {
 		if err := verb(); providers.CodeOf(err) != providers.Conflict || !strings.Contains(err.Error(), "another project") {
@@ -142,13 +145,22 @@ func TestWhatWouldLoseDataIsRefusedBeforeAnythingIsTouched(t *testing.T) {
 	c := providers.Core{Plan: plan(grown), Provider: p, Plugin: providers.Plugin{Traits: providers.Traits{Local: true}}}
 	cases := map[string]func() error{
 		"up --replace": func() error { _, err := c.Up(t.Context(), providers.UpOptions{Replace: true}); return err },
-		"rebuild":      func() error { _, err := c.Rebuild(t.Context(), []string{"db"}, providers.RollOptions{AllowDowntime: true}); return err },
+		"rebuild": func() error {
+			_, err := c.Rebuild(t.Context(), []string{"db"}, providers.RollOptions{AllowDowntime: true})
+			return err
+		},
 		"rebuild of the only one of its kind": func() error {
 			_, err := c.Rebuild(t.Context(), []string{"db"}, providers.RollOptions{DestroyData: true})
 			return err
 		},
-		"rebuild of nothing":          func() error { _, err := c.Rebuild(t.Context(), nil, providers.RollOptions{AllowDowntime: true, DestroyData: true}); return err },
-		"rebuild of an unknown name":  func() error { _, err := c.Rebuild(t.Context(), []string{"cache"}, providers.RollOptions{AllowDowntime: true, DestroyData: true}); return err },
+		"rebuild of nothing": func() error {
+			_, err := c.Rebuild(t.Context(), nil, providers.RollOptions{AllowDowntime: true, DestroyData: true})
+			return err
+		},
+		"rebuild of an unknown name": func() error {
+			_, err := c.Rebuild(t.Context(), []string{"cache"}, providers.RollOptions{AllowDowntime: true, DestroyData: true})
+			return err
+		},
 		"start of an unknown machine": func() error { _, err := c.Start(t.Context(), []string{"cache"}); return err },
 	}
 	for name, verb := range cases {

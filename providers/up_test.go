@@ -359,6 +359,12 @@ func TestAnUnfinishedMachineOfOursIsRemadeAndAnothersIsWaitedFor(t *testing.T) {
 // leave puts web-1 as a run killed before first contact leaves it.
 func leave(ctx context.Context, t *testing.T, c *providers.Core) {
 	t.Helper()
+	leaveAs(ctx, t, c, "web-1")
+}
+
+// leaveAs is leave for a machine that its place calls name.
+func leaveAs(ctx context.Context, t *testing.T, c *providers.Core, name string) {
+	t.Helper()
 	ca, err := ssh.NewHostCA()
 	if err != nil {
 		t.Fatal(err)
@@ -372,7 +378,7 @@ func leave(ctx context.Context, t *testing.T, c *providers.Core) {
 		t.Fatal(err)
 	}
 	m := web("1")
-	spec := providers.Spec{Env: c.Plan.Env, Name: m.Name, CPUs: m.CPUs, Memory: m.Memory, Disk: m.Disk, ImageKey: m.ImageKey}
+	spec := providers.Spec{Env: c.Plan.Env, Name: name, CPUs: m.CPUs, Memory: m.Memory, Disk: m.Disk, ImageKey: m.ImageKey}
 	spec.Labels = providers.Labels{
 		providers.LabelProject: c.Plan.Project, providers.LabelEnv: c.Plan.Env, providers.LabelName: m.Name, providers.LabelSpec: spec.Digest(),
 		providers.LabelImageKey: m.ImageKey, providers.LabelHostCA: ca.PublicKey(), providers.LabelOwner: c.Owner, providers.LabelCreated: time.Now().UTC().Format(time.RFC3339),
