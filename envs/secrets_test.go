@@ -94,7 +94,7 @@ func TestSecretsAreReadFromEachSource(t *testing.T) {
 const fakeSOPS = `#!/bin/sh
 case "$#:$1:$2" in
 2:--decrypt:/*) cat "$2" ;;
-4:--decrypt:--extract) printf 'value of %s\n' "$3"; test -f "$4" ;;
+4:--decrypt:--extract) printf 'value of %s' "$3"; test -f "$4" ;;
 *) echo "usage" >&2; exit 1 ;;
 esac
 `
