@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sync
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"github.com/go-git/go-git/v5/plumbing/format/gitignore"
+)
+
+// rules say which paths below a folder of the host git ignores.
+type rules interface {
+	// list names every file and link that is not ignored, unsorted. A name may be there twice or not exist.
+	list(ctx context.Context) ([]string, error)
+	// ignored are those of paths, which need not exist, that are.
+	ignored(ctx context.Context, paths []string) (map[string]bool, error)
+}
+
+// rulesOf are git's own where dir lies in a work tree of it and git is there, else those of the .gitignore files below dir.
+func rulesOf(ctx context.Context, dir string) rules {
+	out, err := git(ctx, dir, nil, "rev-parse", "--is-inside-work-tree")
+	if err == nil && strings.TrimSpace(string(out)) == "true" {
+		return gitRules{dir}
+	}
+	return &fileRules{dir: dir}
+}
+
+// git runs git in dir. What a hook of git that calls us has set is not its business.
+func git(ctx context.Context, dir string, stdin []byte, args ...string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, "git", append([]string{"-c", "core.fsmonitor=false"}, args...)...)
+	cmd.Dir, cmd.Stdin = dir, bytes.NewReader(stdin)
+	for _, v := range os.Environ() {
+		switch name, _, _ := strings.Cut(v, "="); name {
+		case "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_NAMESPACE":
+		default:
+			cmd.Env = append(cmd.Env, v)
+		}
+	}
+	cmd.Env = append(cmd.Env, "GIT_OPTIONAL_LOCKS=0", "LC_ALL=C")
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	out, err := cmd.Output()
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	if text := strings.TrimSpace(said.String()); err != nil && text != "" {
+		err = fmt.Errorf("git %s: %w: %s", args[0], err, text)
+	}
+	return out, err
+}
+
+type gitRules struct{ dir string }
+
+func (g gitRules) list(ctx context.Context) ([]string, error) { return g.below(ctx, "", 0) }
+
+// maxNested is how deep repositories may lie in each other.
+const maxNested = 20
+
+// below lists the repository that holds sub; those nested in it are listed by their own rules.
+func (g gitRules) below(ctx context.Context, sub string, depth int) ([]string, error) {
+	out, err := git(ctx, filepath.Join(g.dir, sub), nil, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+	if err != nil {
+		return nil, err
+	}
+	var all []string
+	for name := range strings.SplitSeq(string(out), "\x00") {
+		p := path.Join(sub, name)
+		if name == "" {
+			continue
+		}
+		if len(all) > maxEntries {
+			return nil, errTooMany
+		}
+		// Another repository is one name: with a slash where nobody registered it, without where it is a submodule.
+		info, err := os.Lstat(filepath.Join(g.dir, p))
+		if err != nil || !info.IsDir() {
+			all = append(all, p)
+			continue
+		}
+		if depth == maxNested {
+			return nil, fmt.Errorf("cannot list %s: repositories are nested deeper than %d", p, maxNested)
+		}
+		if _, err := os.Lstat(filepath.Join(g.dir, p, ".git")); err != nil {
+			continue // a submodule that is not checked out
+		}
+		nested, err := g.below(ctx, p, depth+1)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, nested...)
+	}
+	return all, nil
+}
+
+func (g gitRules) ignored(ctx context.Context, paths []string) (map[string]bool, error) {
+	if len(paths) == 0 {
+		return nil, nil
+	}
+	stdin := []byte(strings.Join(paths, "\x00") + "\x00")
+	out, err := git(ctx, g.dir, stdin, "check-ignore", "-z", "--stdin")
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.ExitCode() == 1 {
+		return nil, nil // none is
+	}
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]bool{}
+	for name := range strings.SplitSeq(string(out), "\x00") {
+		all[name] = true
+	}
+	return all, nil
+}
+
+// fileRules are .gitignore files where git does not say.
+type fileRules struct {
+	dir     string
+	matcher gitignore.Matcher
+}
+
+func (f *fileRules) list(ctx context.Context) ([]string, error) {
+	var all []string
+	var patterns []gitignore.Pattern
+	f.matcher = gitignore.NewMatcher(nil)
+	err := filepath.WalkDir(f.dir, func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		rel, err := filepath.Rel(f.dir, name)
+		if err != nil {
+			return err
+		}
+		parts := strings.Split(filepath.ToSlash(rel), "/")
+		if rel == "." {
+			parts = nil
+		} else if d.Name() == ".git" || f.matcher.Match(parts, d.IsDir()) {
+			if d.IsDir() {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if !d.IsDir() {
+			if len(all) > maxEntries {
+				return errTooMany
+			}
+			all = append(all, strings.Join(parts, "/"))
+			return nil
+		}
+		more, err := ignoreFile(filepath.Join(name, ".gitignore"), parts)
+		if err != nil {
+			return err
+		}
+		if len(more) > 0 {
+			patterns = append(patterns, more...)
+			f.matcher = gitignore.NewMatcher(patterns)
+		}
+		return nil
+	})
+	return all, err
+}
+
+// ignoreFile reads one .gitignore, which holds for what lies below domain. Absent is empty.
+func ignoreFile(name string, domain []string) ([]gitignore.Pattern, error) {
+	text, err := os.ReadFile(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var list []gitignore.Pattern
+	for line := range strings.Lines(string(text)) {
+		line = strings.TrimRight(line, "\r\n")
+		if strings.TrimSpace(line) != "" && !strings.HasPrefix(line, "#") {
+			list = append(list, gitignore.ParsePattern(line, domain))
+		}
+	}
+	return list, nil
+}
+
+func (f *fileRules) ignored(_ context.Context, paths []string) (map[string]bool, error) {
+	all := map[string]bool{}
+	for _, p := range paths {
+		parts := strings.Split(p, "/")
+		for i := range parts { // an ignored folder takes all below it along
+			if f.matcher.Match(parts[:i+1], i+1 < len(parts)) {
+				all[p] = true
+				break
+			}
+		}
+	}
+	return all, nil
+}

@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sync
+
+import (
+	"archive/tar"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	_ "embed"
+	"errors"
+	"io"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/evenkeel/evenkeel/providers/ssh"
+)
+
+// pushScript holds the functions that a push's second command is written in.
+//
+//go:embed push.sh
+var pushScript string
+
+// stageScript unpacks its input beside the files that it is to become. What a run that died left goes first: whoever syncs holds the baseline's lock.
+const stageScript = `cd -P -- "$1" && rm -rf .evenkeel-stage-* && umask 077 && mkdir "$2" && umask 022 && exec tar -x -p -f - -C "$2"`
+
+// push is what one run carries to the machine. Everything is staged first: the end of a tar looks the same whether the files or the connection ended.
+type push struct {
+	host    *host
+	machine machine
+	have    *scanned
+	keep    tree // what the host holds: folders of it stay
+	tell    func(files, bytes int64)
+
+	stage  string
+	sent   map[string]sent // what was staged whole
+	failed map[string]string
+}
+
+type sent struct {
+	entry entry
+	sum   [32]byte
+}
+
+// send stages the files in paths. What cannot be read, or changes meanwhile, is left out and noted in failed.
+func (p *push) send(ctx context.Context, from tree, paths []string) error {
+	p.stage, p.sent, p.failed = ours+"stage-"+rand.Text(), map[string]sent{}, map[string]string{}
+	in, out := io.Pipe()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	written := make(chan error, 1)
+	go func() {
+		err := p.write(ctx, out, from, paths)
+		_ = out.CloseWithError(err) // nil is the input's end
+		written <- err
+	}()
+	err := p.machine.run(ctx, stageScript, in, nil, p.machine.dir, p.stage)
+	_ = in.CloseWithError(errors.New("the machine reads no more"))
+	if wrote := <-written; err == nil {
+		err = wrote
+	}
+	return err
+}
+
+func (p *push) write(ctx context.Context, to io.Writer, from tree, paths []string) error {
+	w := tar.NewWriter(to)
+	// The commands that follow overwrite nothing that is newer than this.
+	clock, err := nanoseconds(p.have.started)
+	if err != nil {
+		return err
+	}
+	if err := w.WriteHeader(&tar.Header{Name: "clock", Mode: 0o600, Typeflag: tar.TypeReg, ModTime: timeOf(clock), Format: tar.FormatPAX}); err != nil {
+		return err
+	}
+	var size int64
+	for i, name := range paths {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		e := from[name]
+		sum, err := p.one(w, name, e)
+		if fatal, ok := errors.AsType[*streamError](err); ok {
+			return fatal.error
+		}
+		if err != nil {
+			p.failed[name] = err.Error()
+			continue
+		}
+		p.sent[name] = sent{e, sum}
+		size += e.Size
+		p.tell(int64(i+1), size)
+	}
+	return w.Close()
+}
+
+// streamError is a failure of the stream itself, after which nothing can follow.
+type streamError struct{ error }
+
+// one writes one member. After an error that is no *streamError the archive goes on, and the member is not to be used.
+func (p *push) one(w *tar.Writer, name string, e entry) (sum [32]byte, err error) {
+	h := &tar.Header{Name: "f/" + name, Mode: 0o644, Size: e.Size, ModTime: timeOf(e.Time), Typeflag: tar.TypeReg, Format: tar.FormatPAX}
+	if e.Exec {
+		h.Mode = 0o755
+	}
+	if e.Kind == link {
+		if !p.host.same(name, e, true) {
+			return sum, errChanged
+		}
+		h.Typeflag, h.Linkname, h.Mode, h.ModTime = tar.TypeSymlink, e.Link, 0o777, time.Unix(0, 0)
+		if err := w.WriteHeader(h); err != nil {
+			return sum, &streamError{err}
+		}
+		return sum, nil
+	}
+	f, err := p.host.open(name, e)
+	if err != nil {
+		return sum, err
+	}
+	defer f.Close()
+	if err := w.WriteHeader(h); err != nil {
+		return sum, &streamError{err}
+	}
+	digest := sha256.New()
+	in := &onlyRead{r: io.TeeReader(f, digest)}
+	n, err := io.CopyN(w, in, e.Size)
+	if err != nil && in.err == nil { // the writer's
+		return sum, &streamError{err}
+	}
+	if _, err := io.CopyN(w, zeros{}, e.Size-n); err != nil { // shorter than it was
+		return sum, &streamError{err}
+	}
+	if n < e.Size || !p.host.same(name, e, true) {
+		return sum, errChanged
+	}
+	return [32]byte(digest.Sum(nil)), nil
+}
+
+// onlyRead remembers that its reader failed or ended.
+type onlyRead struct {
+	r   io.Reader
+	err error
+}
+
+func (o *onlyRead) Read(p []byte) (n int, err error) {
+	n, o.err = o.r.Read(p)
+	return n, o.err
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
+// commit puts what was staged in place, deletes drop, and writes the marker id where it is not "". It returns the paths that were left as they
+// were, and why: the file there is newer than the scan, or something is in the way.
+func (p *push) commit(ctx context.Context, drop []string, id string) (left map[string]string, err error) {
+	last, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), commitWait, errors.New("the machine did not finish the last step in time"))
+	defer cancel() // begun, it runs to its end
+	script := p.script(drop, id)
+	out := &limited{most: 64<<10 + 2*len(script)}
+	if err := p.machine.run(last, `cd -P -- "$1" && exec sh`, strings.NewReader(script), out, p.machine.dir); err != nil {
+		return nil, err
+	}
+	left = map[string]string{}
+	records := strings.Split(out.String(), "\x00")
+	if len(records) < 2 || records[len(records)-2] != "done" {
+		return nil, errors.New("the machine did not finish the last step")
+	}
+	for _, r := range records {
+		why, name, _ := strings.Cut(r, " ")
+		switch why {
+		case "newer":
+			left[name] = "it changed on the machine meanwhile"
+		case "blocked":
+			left[name] = "the machine's user cannot write it there: something else is in its place, or belongs to another user"
+		}
+	}
+	return left, nil
+}
+
+// commitWait is for tens of thousands of renames in emulation.
+const commitWait = 10 * time.Minute
+
+// script is the second command: functions, calls, an end. It runs only where all of it arrived.
+func (p *push) script(drop []string, id string) string {
+	var b strings.Builder
+	b.WriteString(pushScript + "main() {\nS=" + p.stage + "\n")
+	call := func(function, dir string, names []string) {
+		for some := range slices.Chunk(names, namesPerCall) {
+			b.WriteString(function + " " + ssh.Quote(dir))
+			for _, n := range some {
+				b.WriteString(" " + ssh.Quote(n))
+			}
+			b.WriteString("\n")
+		}
+	}
+	gone := byFolder(drop)
+	for _, dir := range sortedKeys(gone) {
+		call("drop", dir, gone[dir])
+	}
+	for _, dir := range p.emptied(drop) {
+		b.WriteString("empty " + ssh.Quote(dir) + "\n")
+	}
+	whole, rest := p.newFolders()
+	for _, dir := range whole {
+		b.WriteString("whole " + ssh.Quote(dir) + "\n")
+	}
+	var fresh, over []string
+	for _, name := range rest {
+		if _, there := p.have.tree[name]; there && !slices.Contains(drop, name) {
+			over = append(over, name)
+		} else {
+			fresh = append(fresh, name)
+		}
+	}
+	for function, paths := range map[string][]string{"fresh": fresh, "over": over} {
+		groups := byFolder(paths)
+		for _, dir := range sortedKeys(groups) {
+			call(function, dir, groups[dir])
+		}
+	}
+	if id != "" {
+		b.WriteString("mark " + ssh.Quote(id) + "\n")
+	}
+	b.WriteString("rm -rf \"$S\"\nprintf 'done\\0'\n}\nmain\n")
+	return b.String()
+}
+
+// namesPerCall keeps the argument list of one mv or rm below Linux's two megabytes.
+const namesPerCall = 400
+
+// byFolder sorts paths into their folders, "." for the outermost.
+func byFolder(paths []string) map[string][]string {
+	all := map[string][]string{}
+	for _, p := range paths {
+		all[path.Dir(p)] = append(all[path.Dir(p)], path.Base(p))
+	}
+	return all
+}
+
+// emptied are the folders that deleting drop may leave empty, the innermost first. The machine removes those that are.
+func (p *push) emptied(drop []string) []string {
+	keep := p.keep.folders()
+	may := map[string]bool{}
+	for _, d := range drop {
+		for dir := path.Dir(d); dir != "." && !keep[dir] && !may[dir]; dir = path.Dir(dir) {
+			may[dir] = true
+		}
+	}
+	list := sortedKeys(may)
+	slices.Reverse(list)
+	return list
+}
+
+// newFolders are the outermost folders that the machine lacks and that were staged without fault, and the files below none of them.
+func (p *push) newFolders() (whole, rest []string) {
+	faulty := map[string]bool{} // folders that hold a file that is not to be used
+	for name := range p.failed {
+		parents(name, func(dir string) bool { faulty[dir] = true; return true })
+	}
+	chosen := map[string]bool{}
+	for _, name := range sortedKeys(p.sent) {
+		new := !parents(name, func(dir string) bool {
+			if _, there := p.have.dirs[dir]; there || faulty[dir] {
+				return true
+			}
+			if _, there := p.have.tree[dir]; there { // what has that name now is no folder
+				return true
+			}
+			chosen[dir] = true
+			return false
+		})
+		if !new {
+			rest = append(rest, name)
+		}
+	}
+	return sortedKeys(chosen), rest
+}
