@@ -18,12 +18,12 @@ import (
 
 // ops are the names under which latency and failures are ordered.
 var ops = []string{"check", "put_image", "put_machine", "list_machines", "list_envs", "delete_machine", "delete_env",
-	"start_machine", "stop_machine", "console", "list_images", "delete_image", "diagnose"}
+	"start_machine", "stop_machine", "suspend_machine", "resume_machine", "save_snapshot", "list_snapshots", "restore_snapshot", "delete_snapshot", "console", "list_images", "delete_image", "diagnose"}
 
 // config is the provider's block of a tier.
 type config struct {
 	World   string              `json:"world"`             // absolute path of the directory; made when something is first put into it
-	Latency map[string]duration `json:"latency,omitempty"` // by op: how long it takes at least; put_machine waits half before and half after the machine is recorded
+	Latency map[string]duration `json:"latency,omitempty"` // by op: how long it takes at least; put_machine, save_snapshot and restore_snapshot wait half of it when half is done
 	Fail    map[string]failure  `json:"fail,omitempty"`    // by op: its first calls fail
 	HTTP    []int               `json:"http,omitempty"`    // ports on which every machine answers GET with its name
 	Boot    duration            `json:"boot,omitempty"`    // from a machine's start until its SSH server listens

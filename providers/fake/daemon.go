@@ -7,10 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -30,6 +34,7 @@ type machine struct {
 	outside *namespace // in the environment's network
 	sshPort int
 	ports   forwards
+	*stillness
 }
 
 // namespace is a process of ours in another namespace, with the gate to it.
@@ -57,7 +62,7 @@ func runMachine(w world, id string) error {
 	if err != nil {
 		return err
 	}
-	m := &machine{world: w, record: r, folder: w.folder(r), me: me}
+	m := &machine{world: w, record: r, folder: w.folder(r), me: me, stillness: newStillness()}
 	held, err := claim(m.folder)
 	if err != nil {
 		return err
@@ -81,24 +86,34 @@ func runMachine(w world, id string) error {
 		return err
 	}
 	defer server.Close()
-	m.ports = forwards{seed: fmt.Sprint(w, " ", env, " ", name), address: m.record.address(), dial: m.outside.gate.dial}
+	m.ports = forwards{seed: fmt.Sprint(w, " ", env, " ", name), address: m.record.address(), dial: m.fromOutside}
 	defer m.ports.work.Wait()
 	defer m.ports.close()
 	published, err := m.ports.publish(m.record.Publish)
 	if err != nil {
 		return err
 	}
-	if err := m.report(status{Ready: true, Publish: published, Generation: m.record.Generation}); err != nil {
+	s := status{Ready: true, Publish: published, Generation: m.record.Generation}
+	if err := m.report(s); err != nil {
 		return err
 	}
 	if err := ready(m.console); err != nil {
 		return err
 	}
-	return m.watch(end, look, published)
+	return m.watch(end, look, s)
 }
 
-// watch keeps the forwards as the record wants them, until the machine is told to end or has lost what it stands on.
-func (m *machine) watch(end, look <-chan os.Signal, published []providers.Port) error {
+// fromOutside connects from the environment's gateway.
+func (m *machine) fromOutside(ctx context.Context, network, address string) (net.Conn, error) {
+	if m.suspended.Load() {
+		return nil, errors.New("the machine is suspended")
+	}
+	return m.outside.gate.dial(ctx, network, address)
+}
+
+// watch keeps the machine as the record wants it, until it is told to end or has lost what it stands on. s is what was said last.
+func (m *machine) watch(end, look <-chan os.Signal, s status) error {
+	var thawed <-chan struct{} // while somebody holds the machine still
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	for {
@@ -110,6 +125,8 @@ func (m *machine) watch(end, look <-chan os.Signal, published []providers.Port) 
 		case <-m.outside.gone:
 			return errors.New("the way from outside ended")
 		case <-look:
+		case <-thawed:
+			thawed = nil
 		case <-tick.C:
 		}
 		r, err := m.world.readRecord(m.record.Env, m.record.Name)
@@ -120,24 +137,52 @@ func (m *machine) watch(end, look <-chan os.Signal, published []providers.Port) 
 			return err
 		case !m.network.alive():
 			return errors.New("the environment's network ended")
-		case r.Generation == m.record.Generation:
-			continue
 		}
-		m.record = r
-		s := status{Ready: true, Generation: r.Generation}
-		if now, err := m.ports.publish(r.Publish); err == nil {
-			published = now
-		} else {
-			s.Failure = &failure{Code: providers.CodeOf(err), Message: err.Error()}
-			if e, ok := errors.AsType[*providers.Error](err); ok {
-				s.Failure.Message = e.Err.Error()
+		if thawed == nil {
+			thawed = frozenUntil(m.folder)
+		}
+		now := s
+		if r.Generation != m.record.Generation {
+			m.record = r
+			now.Generation, now.Failure = r.Generation, nil
+			if ports, err := m.ports.publish(r.Publish); err == nil {
+				now.Publish = ports
+			} else {
+				now.Failure = failureOf(err)
 			}
 		}
-		s.Publish = published
+		if err := m.rest(&now, thawed != nil); err != nil {
+			return err
+		}
+		if reflect.DeepEqual(now, s) {
+			continue
+		}
+		s = now
 		if err := m.report(s); err != nil {
 			return err
 		}
 	}
+}
+
+// rest makes the machine still or lets it go on, as the record and whoever freezes it want, and says so in s.
+func (m *machine) rest(s *status, frozen bool) error {
+	m.suspended.Store(m.record.Suspended)
+	deed := m.proceed
+	if m.record.Suspended || frozen {
+		deed = m.stop
+	}
+	if err := deed(); err != nil {
+		return err // a machine that is neither still nor moves is of no use
+	}
+	s.Suspended, s.Frozen = m.record.Suspended, ""
+	if frozen {
+		word, err := os.ReadFile(freezeFile(m.folder))
+		if err != nil {
+			return err
+		}
+		s.Frozen = string(word)
+	}
+	return nil
 }
 
 func (m *machine) report(s status) error {
@@ -178,8 +223,18 @@ func (m *machine) boot() error {
 	if err := run(ctx, links, "nsenter", "-t", network, "-n", "--", "ip", "-batch", "-"); err != nil {
 		return err
 	}
-	_, err = m.inside.gate.ask(ctx, order{Boot: &bootWork{Folder: m.folder, Name: m.record.Name, Address: m.record.address(), HTTP: m.record.HTTP}})
+	_, err = m.inside.gate.ask(ctx, order{Boot: &bootWork{Folder: m.folder, Name: m.record.Name, Address: m.record.address(), HTTP: m.record.HTTP, Data: m.data()}})
 	return err
+}
+
+// data are the machine's data disks, where they lie and where it has them. What is mounted below another comes after it.
+func (m *machine) data() (list []mountWork) {
+	for _, d := range m.record.Data {
+		ref := providers.DataRef{Env: m.record.Env, Machine: m.record.Name, Name: d.Name}
+		list = append(list, mountWork{Name: d.Name, Source: m.world.content(ref), Target: d.Mount})
+	}
+	slices.SortStableFunc(list, func(a, b mountWork) int { return strings.Compare(a.Target, b.Target) })
+	return list
 }
 
 // inNamespace starts cmd with a gate to it; both end with halt.

@@ -41,7 +41,7 @@ func (p *provider) DeleteMachine(ctx context.Context, id string) error {
 	return wrap("delete", "machine "+id, err)
 }
 
-// DeleteEnv follows the contract. There are no data disks here yet, so keepData keeps nothing.
+// DeleteEnv follows the contract.
 func (p *provider) DeleteEnv(ctx context.Context, env string, keepData bool) error {
 	err := func() error {
 		if err := p.begin(ctx, "delete_env"); err != nil {
@@ -59,6 +59,11 @@ func (p *provider) DeleteEnv(ctx context.Context, env string, keepData bool) err
 		}
 		for _, r := range list {
 			if err := p.removeLocked(ctx, r); err != nil {
+				return err
+			}
+		}
+		if !keepData {
+			if err := p.removeData(ctx, env); err != nil {
 				return err
 			}
 		}
@@ -83,7 +88,7 @@ func (p *provider) removeLocked(ctx context.Context, r record) error {
 	return p.remove(ctx, r)
 }
 
-// remove ends a machine and removes all of it, and its environment with the last one. The machine must be locked.
+// remove ends a machine and removes all of it but its data disks, and its environment with the last one. The machine must be locked.
 func (p *provider) remove(ctx context.Context, r record) error {
 	p.log.Info("removing", "machine", r.ID)
 	r.Complete = false
@@ -93,20 +98,31 @@ func (p *provider) remove(ctx context.Context, r record) error {
 	if err := vacateAndRemove(p.world.folder(r), p.world.folder(r)); err != nil {
 		return err
 	}
+	if err := sweep(p.world.data(r.Env), r.Name+"@"); err != nil {
+		return err
+	}
 	if err := os.Remove(p.world.record(r.Env, r.Name)); err != nil {
 		return err
 	}
 	return p.dropEmpty(ctx, r.Env)
 }
 
-// undo removes what this call made, whatever became of its context.
-func (p *provider) undo(ctx context.Context, r record) error {
+// undo removes what this call made, whatever became of its context: the machine, and the data disks that nobody ever had.
+func (p *provider) undo(ctx context.Context, r record, made []providers.DataRef) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoLimit)
 	defer cancel()
-	return p.remove(ctx, r)
+	if err := p.remove(ctx, r); err != nil {
+		return err
+	}
+	for _, d := range made {
+		if err := removeWhole(p.world.disk(d)); err != nil {
+			return err
+		}
+	}
+	return p.dropEmpty(ctx, r.Env)
 }
 
-// dropEmpty removes an environment's network and folder once it has no machine.
+// dropEmpty removes an environment's network once it has no machine, and all of it once it has no data disk either.
 func (p *provider) dropEmpty(ctx context.Context, env string) error {
 	unlock, err := p.world.lock(ctx, "env "+env)
 	if err != nil {
@@ -117,7 +133,18 @@ func (p *provider) dropEmpty(ctx context.Context, env string) error {
 	if err != nil || len(list) > 0 {
 		return err
 	}
-	return vacateAndRemove(p.world.network(env), p.world.env(env))
+	kept, err := p.world.disks(env)
+	if err != nil {
+		return err
+	}
+	tree := p.world.env(env)
+	if len(kept) > 0 {
+		tree = p.world.network(env)
+		if err := sweep(p.world.data(env), ""); err != nil {
+			return err
+		}
+	}
+	return vacateAndRemove(p.world.network(env), tree)
 }
 
 // vacateAndRemove ends the process that holds folder and removes tree, in which it is.

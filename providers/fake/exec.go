@@ -38,7 +38,11 @@ func (m *machine) exec(ctx context.Context, s *sshtest.Session) int {
 	if s.TTY != nil {
 		start = startOnTerminal
 	}
-	finish, err := start(cmd, s)
+	var finish func() error
+	ended, err := m.start(ctx, func() (_ *os.Process, err error) {
+		finish, err = start(cmd, s)
+		return cmd.Process, err
+	})
 	if err != nil {
 		fmt.Fprintf(m.console, "%s: cannot run a command: %v\n", m.record.Name, err)
 		fmt.Fprintf(s.Stderr, "cannot run the command: %v\n", err)
@@ -48,6 +52,7 @@ func (m *machine) exec(ctx context.Context, s *sshtest.Session) int {
 	var work sync.WaitGroup
 	work.Go(func() { passSignals(ctx, cmd.Process.Pid, s.Signals, done) })
 	err = finish()
+	ended()
 	close(done)
 	work.Wait()
 	exit, ok := errors.AsType[*exec.ExitError](err)

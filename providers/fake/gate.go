@@ -19,10 +19,11 @@ import (
 const gateFD = 3
 
 type order struct {
-	ID      int       `json:"id"`
-	Boot    *bootWork `json:"boot,omitempty"` // else dial:
-	Network string    `json:"network,omitempty"`
-	Address string    `json:"address,omitempty"`
+	ID      int            `json:"id"`
+	Boot    *bootWork      `json:"boot,omitempty"`
+	Signal  syscall.Signal `json:"signal,omitempty"` // to every process of the namespace; else dial:
+	Network string         `json:"network,omitempty"`
+	Address string         `json:"address,omitempty"`
 }
 
 type reply struct {
@@ -156,6 +157,10 @@ func serveGate(boot func(bootWork) error) error {
 		work.Go(func() {
 			r, err := reply{ID: o.ID}, error(nil)
 			switch {
+			case o.Signal != 0:
+				if err = syscall.Kill(-1, o.Signal); errors.Is(err, syscall.ESRCH) {
+					err = nil // process 1 is alone
+				}
 			case o.Boot == nil:
 				dialer := net.Dialer{Timeout: 15 * time.Second}
 				r.conn, err = dialer.DialContext(ctx, o.Network, o.Address)

@@ -3,6 +3,7 @@
 package fake
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -20,10 +21,18 @@ import (
 
 // bootWork is what process 1 needs to make its namespaces a machine.
 type bootWork struct {
-	Folder  string `json:"folder"`
-	Name    string `json:"name"`
-	Address string `json:"address"`
-	HTTP    []int  `json:"http,omitempty"`
+	Folder  string      `json:"folder"`
+	Name    string      `json:"name"`
+	Address string      `json:"address"`
+	HTTP    []int       `json:"http,omitempty"`
+	Data    []mountWork `json:"data,omitempty"`
+}
+
+// mountWork is a data disk to be mounted.
+type mountWork struct {
+	Name   string `json:"name"`
+	Source string `json:"source"`
+	Target string `json:"target"`
 }
 
 // runInit is the whole of process 1 of a machine. When it ends, the kernel ends every other process in there.
@@ -41,11 +50,15 @@ func boot(w bootWork) error {
 	if err := run(ctx, links, "ip", "-batch", "-"); err != nil {
 		return err
 	}
-	if err := unix.Sethostname([]byte(w.Name)); err != nil {
-		return fmt.Errorf("cannot set host name: %w", err)
-	}
-	if err := enterRoot(w.Folder); err != nil {
+	if err := enterRoot(w.Folder, w.Data); err != nil {
 		return fmt.Errorf("cannot mount the machine's file systems: %w", err)
+	}
+	name, err := os.ReadFile("/etc/hostname") // the seed's, which need not be the name in the place
+	if err != nil {
+		return fmt.Errorf("cannot read host name: %w", err)
+	}
+	if err := unix.Sethostname(bytes.TrimSpace(name)); err != nil {
+		return fmt.Errorf("cannot set host name: %w", err)
 	}
 	if err := run(ctx, "", "nft", "-f", "/etc/nftables.conf"); err != nil {
 		return err
@@ -75,7 +88,7 @@ func serveName(name string, port int) error {
 }
 
 // enterRoot makes folder's root the root of this mount namespace: the machine's own disk, with the host's programs read-only under /usr.
-func enterRoot(folder string) error {
+func enterRoot(folder string, data []mountWork) error {
 	root := rootOf(folder)
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("make mounts private: %w", err)
@@ -88,6 +101,10 @@ func enterRoot(folder string) error {
 	m.bindReadOnly(meminfoFile(folder), "proc/meminfo")
 	m.mount("tmpfs", "run", "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=755")
 	m.dev()
+	for _, d := range data {
+		m.mkdir(staged(d))
+		m.bind(d.Source, staged(d))
+	}
 	if m.err != nil {
 		return m.err
 	}
@@ -100,8 +117,19 @@ func enterRoot(folder string) error {
 	if err := unix.Unmount(".", unix.MNT_DETACH); err != nil {
 		return fmt.Errorf("leave the host's file system: %w", err)
 	}
-	return unix.Chdir("/")
+	if err := unix.Chdir("/"); err != nil {
+		return err
+	}
+	// Only in here do the links of the machine's disk lead where the machine means them to.
+	m = mounts{root: "/"}
+	for _, d := range data {
+		m.mkdir(d.Target)
+		m.do("data disk "+d.Name, d.Target, func() error { return unix.Mount("/"+staged(d), d.Target, "", unix.MS_MOVE, "") })
+	}
+	return m.err
 }
+
+func staged(d mountWork) string { return "run/data/" + d.Name }
 
 // mounts mounts below root until something fails.
 type mounts struct {

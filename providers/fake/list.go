@@ -68,13 +68,17 @@ func (p *provider) ListEnvs(ctx context.Context) ([]providers.EnvInfo, error) {
 	return list, wrap("list", "environments", err)
 }
 
-// info sums up an environment. One without a machine was left by a delete that was killed.
+// info sums up an environment. One without a machine and without data was left by a delete that was killed.
 func (p *provider) info(env string) (providers.EnvInfo, error) {
 	records, err := p.world.records(env)
 	if err != nil {
 		return providers.EnvInfo{}, err
 	}
-	info := providers.EnvInfo{Env: env, Machines: len(records), Partial: len(records) == 0}
+	disks, err := p.world.disks(env)
+	if err != nil {
+		return providers.EnvInfo{}, err
+	}
+	info := providers.EnvInfo{Env: env, Machines: len(records), Data: disks, Partial: len(records) == 0 && len(disks) == 0}
 	if len(records) == 0 {
 		stat, err := os.Stat(p.world.env(env))
 		if err != nil {

@@ -32,7 +32,11 @@ func (p *provider) Check(ctx context.Context, spec providers.Spec) ([]providers.
 	if err := refuse(spec); err != nil {
 		return []providers.Problem{{Severity: "error", Path: "machines." + spec.Name, Message: err.Error()}}, nil
 	}
-	return nil, nil
+	name, err := p.world.shrinks(spec)
+	if e, ok := errors.AsType[*providers.Error](err); ok {
+		return []providers.Problem{{Severity: "error", Path: "machines." + spec.Name + ".data." + name, Message: e.Err.Error(), Hint: e.Hint}}, nil
+	}
+	return nil, wrap("check", "machine "+spec.Name, err)
 }
 
 func refuse(spec providers.Spec) error {
@@ -78,6 +82,9 @@ func (p *provider) putMachine(ctx context.Context, spec providers.Spec, img prov
 		return none, err
 	}
 	defer unlock()
+	if _, err := p.world.shrinks(spec); err != nil {
+		return none, err
+	}
 
 	old, err := p.world.readRecord(spec.Env, spec.Name)
 	switch {
@@ -101,11 +108,15 @@ func (p *provider) putMachine(ctx context.Context, spec providers.Spec, img prov
 	if err != nil {
 		return none, err
 	}
+	var made []providers.DataRef
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, p.undo(ctx, r))
+			err = errors.Join(err, p.undo(ctx, r, made))
 		}
 	}()
+	if made, err = p.world.putDisks(spec); err != nil {
+		return none, err
+	}
 	if err := errors.Join(p.failure("put_machine"), sleep(ctx, half)); err != nil {
 		return none, err
 	}
@@ -125,7 +136,7 @@ func (p *provider) putMachine(ctx context.Context, spec providers.Spec, img prov
 
 // enter makes the record of a machine that does not exist, with an address of its own. No image in use can be deleted meanwhile.
 func (p *provider) enter(ctx context.Context, spec providers.Spec, img providers.ImageRef) (record, error) {
-	r := record{ID: spec.Env + "/" + spec.Name + "@" + nonce(), Env: spec.Env, Name: spec.Name, CPUs: spec.CPUs, Memory: spec.Memory, Disk: spec.Disk,
+	r := record{ID: spec.Env + "/" + spec.Name + "@" + nonce(), Env: spec.Env, Name: spec.Name, CPUs: spec.CPUs, Memory: spec.Memory, Disk: spec.Disk, Data: spec.Data,
 		ImageKey: spec.ImageKey, Digest: spec.Digest(), Labels: spec.Labels, Created: time.Now().UTC(), Publish: sorted(spec.Publish), HTTP: p.config.HTTP,
 		Boot: time.Duration(p.config.Boot), SilentSSH: p.config.SilentSSH, WrongHostKey: p.config.WrongHostKey}
 	unlockImages, err := p.world.lock(ctx, "images")
@@ -188,12 +199,17 @@ func (p *provider) bringUp(ctx context.Context, r record, publish []providers.Po
 // describe is the machine as anybody sees it.
 func (p *provider) describe(r record) (providers.Machine, error) {
 	m := providers.Machine{ID: r.ID, Env: r.Env, Name: r.Name, State: providers.Stopped, Address: r.address(), Ports: r.Publish, Labels: r.Labels, Created: r.Created}
+	for _, d := range r.Data {
+		m.Data = append(m.Data, providers.Attached{Name: d.Name}) // mounted from outside
+	}
 	s, running, err := readStatus(p.world.folder(r))
 	switch {
 	case err != nil:
 		return m, err
 	case !r.Complete:
 		m.State = providers.Partial
+	case running && s.Suspended:
+		m.State = providers.Suspended
 	case running && s.Ready:
 		m.State, m.SSH, m.Ports = providers.Running, net.JoinHostPort("127.0.0.1", strconv.Itoa(s.SSHPort)), s.Publish
 	}

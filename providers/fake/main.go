@@ -57,12 +57,16 @@ func play(role string, args []string) error {
 
 // complain is the last line that answer reads.
 func complain(err error) {
-	f := failure{Code: providers.Internal, Message: err.Error()}
-	if e, ok := errors.AsType[*providers.Error](err); ok {
-		f = failure{Code: e.Code, Message: fmt.Sprint(e.Err)}
-	}
-	b, _ := json.Marshal(f)
+	b, _ := json.Marshal(failureOf(err))
 	fmt.Printf("%s\n", b)
+}
+
+// failureOf is err as it is told to another process.
+func failureOf(err error) *failure {
+	if e, ok := errors.AsType[*providers.Error](err); ok {
+		return &failure{Code: e.Code, Message: fmt.Sprint(e.Err)}
+	}
+	return &failure{Code: providers.Internal, Message: err.Error()}
 }
 
 // ready tells the starter that all is well, and from then on what this process prints goes to log. Where the starter is dead it is an error: the

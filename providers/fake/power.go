@@ -70,7 +70,7 @@ func (p *provider) hold(ctx context.Context, op, id string) (record, func(), err
 	return r, unlock, nil
 }
 
-// bring starts r where it does not run, or waits until what runs has r's generation in force.
+// bring starts r where it does not run, lets it go on where it is suspended, or waits until what runs has r's generation in force.
 func (p *provider) bring(ctx context.Context, r record) (record, error) {
 	s, running, err := readStatus(p.world.folder(r))
 	if err != nil {
@@ -79,22 +79,38 @@ func (p *provider) bring(ctx context.Context, r record) (record, error) {
 	if !running || !s.Ready {
 		return p.start(ctx, r)
 	}
-	for deadline := time.Now().Add(spawnLimit); running && s.Generation < r.Generation; {
-		s.signal(syscall.SIGHUP)
-		if err := sleep(ctx, 5*time.Millisecond); err != nil {
-			return r, err
-		}
-		if time.Now().After(deadline) {
-			return r, fail(providers.Unavailable, "its process does not answer")
-		}
-		if s, running, err = readStatus(p.world.folder(r)); err != nil {
+	if r.Suspended {
+		if r, err = p.suspend(ctx, r, false); err != nil {
 			return r, err
 		}
 	}
-	if s.Failure != nil {
-		return r, fail(s.Failure.Code, "%s", s.Failure.Message)
+	if s, err = p.await(ctx, r); err != nil {
+		return r, err
 	}
 	return p.note(r, s)
+}
+
+// await waits until the machine's process has r's generation in force.
+func (p *provider) await(ctx context.Context, r record) (status, error) {
+	for deadline := time.Now().Add(spawnLimit); ; {
+		s, running, err := readStatus(p.world.folder(r))
+		switch {
+		case err != nil:
+			return s, err
+		case !running:
+			return s, fail(providers.Unavailable, "its process ended")
+		case s.Generation >= r.Generation && s.Failure != nil:
+			return s, fail(s.Failure.Code, "%s", s.Failure.Message)
+		case s.Generation >= r.Generation:
+			return s, nil
+		case time.Now().After(deadline):
+			return s, fail(providers.Unavailable, "its process does not answer")
+		}
+		s.signal(syscall.SIGHUP)
+		if err := sleep(ctx, 5*time.Millisecond); err != nil {
+			return s, err
+		}
+	}
 }
 
 // start runs a machine's processes and notes the ports they chose. After failure none of them is left.
@@ -102,6 +118,12 @@ func (p *provider) start(ctx context.Context, r record) (record, error) {
 	folder := p.world.folder(r)
 	if err := endProcess(folder); err != nil { // one that was still starting when its starter died
 		return r, err
+	}
+	if r.Suspended { // what it had in memory is lost with its process
+		r.Suspended = false
+		if err := p.world.replace(r); err != nil {
+			return r, err
+		}
 	}
 	network, err := p.ensureNetwork(ctx, r.Env)
 	if err != nil {

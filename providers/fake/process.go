@@ -36,35 +36,39 @@ type status struct {
 	SSHPort    int              `json:"ssh_port,omitempty"`
 	Publish    []providers.Port `json:"publish,omitempty"`
 	Generation int              `json:"generation,omitempty"` // the record's that is in force
-	Failure    *failure         `json:"failure,omitempty"`    // why Generation's ports could not be published
+	Suspended  bool             `json:"suspended,omitempty"`
+	Frozen     string           `json:"frozen,omitempty"`  // the word of who holds it still for a moment
+	Failure    *failure         `json:"failure,omitempty"` // why Generation's ports could not be published
 }
 
 func self() (proc, error) {
-	start, alive := startOf(os.Getpid())
-	if !alive {
+	start, state := statOf(os.Getpid())
+	if state == "" {
 		return proc{}, errors.New("cannot read /proc/self/stat")
 	}
 	return proc{os.Getpid(), start}, nil
 }
 
-// startOf reads when a process started; alive is false where there is none or only its remains wait to be collected.
-func startOf(pid int) (start uint64, alive bool) {
+// statOf reads when a process started and the letter of its state; state is "" where there is none or only its remains wait to be collected.
+func statOf(pid int) (start uint64, state string) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
-		return 0, false
+		return 0, ""
 	}
 	// The command's name is in parentheses and may hold anything.
 	fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
 	if len(fields) < 20 || fields[0] == "Z" || fields[0] == "X" {
-		return 0, false
+		return 0, ""
 	}
-	start, err = strconv.ParseUint(fields[19], 10, 64)
-	return start, err == nil
+	if start, err = strconv.ParseUint(fields[19], 10, 64); err != nil {
+		return 0, ""
+	}
+	return start, fields[0]
 }
 
 func (p proc) alive() bool {
-	start, alive := startOf(p.PID)
-	return alive && start == p.Start
+	start, state := statOf(p.PID)
+	return state != "" && start == p.Start
 }
 
 // signal sends s unless the process is gone. The handle is taken before the check, so that a reused number is never hit.

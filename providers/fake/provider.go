@@ -30,6 +30,8 @@ type provider struct {
 
 var (
 	_ providers.Starter     = (*provider)(nil)
+	_ providers.Suspender   = (*provider)(nil)
+	_ providers.Snapshotter = (*provider)(nil)
 	_ providers.Consoler    = (*provider)(nil)
 	_ providers.ImagePruner = (*provider)(nil)
 	_ providers.Doctor      = (*provider)(nil)
@@ -55,6 +57,15 @@ func (p *provider) begin(ctx context.Context, op string) error {
 		return err
 	}
 	return p.failure(op)
+}
+
+// early and late are the two halves of begin, for what is worth being cancelled half-way: the waiting is shared, the failure comes late.
+func (p *provider) early(ctx context.Context, op string) error {
+	return sleep(ctx, time.Duration(p.config.Latency[op])/2)
+}
+
+func (p *provider) late(ctx context.Context, op string) error {
+	return errors.Join(p.failure(op), p.early(ctx, op))
 }
 
 // failure is op's ordered failure while there is one left. They are counted by files, so that a process that starts anew goes on counting.

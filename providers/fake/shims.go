@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/evenkeel/evenkeel/providers"
+	"github.com/evenkeel/evenkeel/providers/ssh"
 )
 
 // writeShims writes the programs that stand in front of the host's: they tell what the machine has, not what the host has, and play the
@@ -67,11 +69,11 @@ HOME=/root USER=root LOGNAME=root exec "$@"
 # The size of the machine's disk stands for that of /, in POSIX form; everything else is df's own business.
 for last; do :; done
 case "${last-} $*" in
-"/ -B1 --output=size /" | "/ --output=size -B1 /") printf ' 1B-blocks\n%%s\n' %[1]d ;;
+%[3]s"/ -B1 --output=size /" | "/ --output=size -B1 /") printf ' 1B-blocks\n%%s\n' %[1]d ;;
 "/ -Pk /" | "/ -kP /" | "/ -P -k /" | "/ -k -P /") printf 'Filesystem 1024-blocks Used Available Capacity Mounted on\n/dev/fake3 %%s 0 %%s 0%%%% /\n' %[2]d %[2]d ;;
 *) exec /usr/.bin/df "$@" ;;
 esac
-`, spec.Disk, spec.Disk/1024),
+`, spec.Disk, spec.Disk/1024, dataSizes(spec)),
 	}
 	for name, text := range shims {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o755); err != nil {
@@ -79,6 +81,16 @@ esac
 		}
 	}
 	return nil
+}
+
+// dataSizes are the branches of df for data disks, which are folders.
+func dataSizes(spec providers.Spec) string {
+	var b strings.Builder
+	for _, d := range spec.Data {
+		fmt.Fprintf(&b, "%s) printf 'Filesystem 1024-blocks Used Available Capacity Mounted on\\ndata/%s %d 0 %d 0%%%% %%s\\n' %s ;;\n",
+			ssh.Quote(d.Mount+" -Pk "+d.Mount), d.Name, d.Size/1024, d.Size/1024, ssh.Quote(d.Mount))
+	}
+	return b.String()
 }
 
 // meminfo is what /proc/meminfo of the machine says, in the form of proc_meminfo(5).

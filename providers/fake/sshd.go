@@ -38,7 +38,7 @@ func (m *machine) serveSSH() (*sshtest.Server, error) {
 		Dial:       m.inside.gate.dial,
 		Fault: func() sshtest.Fault {
 			switch {
-			case m.record.SilentSSH:
+			case m.record.SilentSSH, m.suspended.Load():
 				return sshtest.Silent
 			case time.Now().Before(up):
 				return sshtest.DropMidHandshake

@@ -29,7 +29,9 @@ import (
 //	failed/OP.N                   the Nth ordered failure of OP happened
 //	envs/ENV/network/             the environment's network: lock, status.json
 //	envs/ENV/machines/NAME.json   a machine's record: it exists from the moment this file does until it is gone
-//	envs/ENV/machines/NAME@NONCE/ its belongings: root (the disk), lock, status.json, console.log, shims
+//	envs/ENV/machines/NAME@NONCE/ its belongings: root (the disk), lock, status.json, console.log, freeze, shims
+//	envs/ENV/data/MACHINE@DISK/   a data disk: disk.json, content
+//	     ... /snapshots/NAME/     a snapshot of it: snapshot.json, content
 type world string
 
 func (w world) env(env string) string          { return filepath.Join(string(w), "envs", env) }
@@ -51,6 +53,7 @@ type record struct {
 	CPUs       int              `json:"cpus"`
 	Memory     int64            `json:"memory"`
 	Disk       int64            `json:"disk"`
+	Data       []providers.Data `json:"data,omitempty"`
 	ImageKey   string           `json:"image_key"`
 	Digest     string           `json:"digest"` // Spec.Digest
 	Labels     providers.Labels `json:"labels"`
@@ -58,7 +61,8 @@ type record struct {
 	Slot       int              `json:"slot"` // address 10.201.0.SLOT
 	SSHPort    int              `json:"ssh_port,omitempty"`
 	Publish    []providers.Port `json:"publish,omitempty"` // with HostPort once chosen
-	Generation int              `json:"generation"`        // raised with each change of Publish
+	Suspended  bool             `json:"suspended,omitempty"`
+	Generation int              `json:"generation"` // raised with each change of Publish and Suspended
 
 	HTTP         []int         `json:"http,omitempty"`
 	Boot         time.Duration `json:"boot,omitempty"`

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package fake
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/evenkeel/evenkeel/providers"
+)
+
+// A data disk is a folder that its machine mounts. It exists, with all that belongs to it, from the moment it has its name; what has one of these
+// prefixes is half-made or half-removed, and nobody takes it for a disk or a snapshot. Whoever changes a disk holds its machine's lock.
+const (
+	half = ".half-"
+	gone = ".gone-"
+)
+
+// dataDisk is what is written down of one.
+type dataDisk struct {
+	Size    int64     `json:"size"` // nothing enforces it: a folder is as large as its file system
+	Created time.Time `json:"created"`
+}
+
+func (w world) data(env string) string { return filepath.Join(w.env(env), "data") }
+func (w world) disk(d providers.DataRef) string {
+	return filepath.Join(w.data(d.Env), d.Machine+"@"+d.Name)
+}
+func (w world) content(d providers.DataRef) string { return filepath.Join(w.disk(d), "content") }
+
+// readDisk returns fs.ErrNotExist where there is no such disk.
+func (w world) readDisk(d providers.DataRef) (dataDisk, error) {
+	var disk dataDisk
+	err := readJSON(filepath.Join(w.disk(d), "disk.json"), &disk)
+	return disk, err
+}
+
+// disks lists an environment's data disks by machine and name.
+func (w world) disks(env string) ([]providers.DataDisk, error) {
+	entries, err := os.ReadDir(w.data(env))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var list []providers.DataDisk
+	for _, e := range entries {
+		machine, name, ok := strings.Cut(e.Name(), "@")
+		if !ok || strings.HasPrefix(machine, ".") {
+			continue
+		}
+		ref := providers.DataRef{Env: env, Machine: machine, Name: name}
+		disk, err := w.readDisk(ref)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // removed since
+		}
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, providers.DataDisk{DataRef: ref, Size: disk.Size})
+	}
+	slices.SortFunc(list, func(a, b providers.DataDisk) int { return compareRefs(a.DataRef, b.DataRef) })
+	return list, nil
+}
+
+func compareRefs(a, b providers.DataRef) int {
+	return cmp.Or(strings.Compare(a.Machine, b.Machine), strings.Compare(a.Name, b.Name))
+}
+
+func refOf(spec providers.Spec, d providers.Data) providers.DataRef {
+	return providers.DataRef{Env: spec.Env, Machine: spec.Name, Name: d.Name}
+}
+
+// shrinks is the first data disk of spec that would be smaller than it is, and why not.
+func (w world) shrinks(spec providers.Spec) (name string, err error) {
+	for _, d := range spec.Data {
+		have, err := w.readDisk(refOf(spec, d))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return d.Name, err
+		}
+		if d.Size < have.Size {
+			return d.Name, &providers.Error{Code: providers.Denied, Err: fmt.Errorf("data disk %s has %d bytes and is not made smaller, %d", d.Name, have.Size, d.Size),
+				Hint: "a data disk only grows; a smaller one is another one: give it another name"}
+		}
+	}
+	return "", nil
+}
+
+// putDisks makes the machine's data disks that are absent, and grows those that are smaller. It returns those it made, after a failure too.
+func (w world) putDisks(spec providers.Spec) (made []providers.DataRef, err error) {
+	for _, d := range spec.Data {
+		ref := refOf(spec, d)
+		have, err := w.readDisk(ref)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			if err := w.makeDisk(ref, d.Size); err != nil {
+				return made, err
+			}
+			made = append(made, ref)
+		case err != nil:
+			return made, err
+		case have.Size < d.Size:
+			have.Size = d.Size
+			if err := writeJSON(filepath.Join(w.disk(ref), "disk.json"), have); err != nil {
+				return made, err
+			}
+		}
+	}
+	return made, nil
+}
+
+func (w world) makeDisk(ref providers.DataRef, size int64) error {
+	folder := w.disk(ref)
+	return makeWhole(folder, func(temp string) error {
+		if err := os.Mkdir(filepath.Join(temp, "content"), 0o755); err != nil {
+			return err
+		}
+		return writeJSON(filepath.Join(temp, "disk.json"), dataDisk{Size: size, Created: time.Now().UTC()})
+	})
+}
+
+// makeWhole makes folder, which must not exist, in one step: fill is given one beside it. What an earlier run left half-made goes.
+func makeWhole(folder string, fill func(temp string) error) error {
+	temp := filepath.Join(filepath.Dir(folder), half+filepath.Base(folder))
+	if err := os.RemoveAll(temp); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(temp, 0o700); err != nil {
+		return err
+	}
+	if err := fill(temp); err != nil {
+		return errors.Join(err, os.RemoveAll(temp))
+	}
+	if err := os.Rename(temp, folder); err != nil {
+		return errors.Join(err, os.RemoveAll(temp))
+	}
+	return nil
+}
+
+// removeWhole removes folder such that a kill on the way leaves nothing that passes for it. Absent is success.
+func removeWhole(folder string) error {
+	temp := filepath.Join(filepath.Dir(folder), gone+filepath.Base(folder))
+	if err := os.RemoveAll(temp); err != nil {
+		return err
+	}
+	if err := os.Rename(folder, temp); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	return os.RemoveAll(temp)
+}
+
+// sweep removes what killed runs left half-made or half-removed in folder, of names that begin with prefix.
+func sweep(folder, prefix string) error {
+	entries, err := os.ReadDir(folder)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for _, e := range entries {
+		if name := e.Name(); strings.HasPrefix(name, half+prefix) || strings.HasPrefix(name, gone+prefix) {
+			if err := os.RemoveAll(filepath.Join(folder, name)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// removeData removes every data disk of an environment, with its snapshots.
+func (p *provider) removeData(ctx context.Context, env string) error {
+	list, err := p.world.disks(env)
+	if err != nil {
+		return err
+	}
+	for _, d := range list {
+		unlock, err := p.world.lock(ctx, "machine "+env+"/"+d.Machine)
+		if err != nil {
+			return err
+		}
+		p.log.Info("removing", "data", d.DataRef)
+		err = removeWhole(p.world.disk(d.DataRef))
+		unlock()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package fake_test
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/evenkeel/evenkeel/providers"
+	"github.com/evenkeel/evenkeel/providers/fake"
+	"github.com/evenkeel/evenkeel/providers/ssh"
+)
+
+var disk = providers.DataRef{Env: env, Machine: "db-1", Name: "pg"}
+
+// dataSpec is a machine with one data disk at a mount point that its own disk does not have.
+func (p *place) dataSpec(t *testing.T) providers.Spec {
+	t.Helper()
+	spec := p.spec(t, "db-1")
+	spec.Data = []providers.Data{{Name: "pg", Size: 1 << 30, Mount: "/var/lib/postgresql"}}
+	spec.Seed.Data = []providers.Mount{{Name: "pg", Mount: "/var/lib/postgresql"}}
+	return spec
+}
+
+func TestDataDiskIsMountedWhereTheMachineMeansIt(t *testing.T) {
+	t.Parallel()
+	p := open(t, nil)
+	spec := p.dataSpec(t)
+	spec.Data[0].Mount = "/var/spaced dir's/pg"
+	c := p.shell(t, p.put(t, spec))
+	want(t, c, `cd "/var/spaced dir's/pg" && pwd && ls -A && echo row >rows && chmod 600 rows && df -Pk "$PWD" | awk 'NR == 2 {print $2}'`, "/var/spaced dir's/pg\n1048576")
+	if b, err := os.ReadFile(filepath.Join(p.world, "envs", env, "data/db-1@pg/content/rows")); err != nil || string(b) != "row\n" {
+		t.Errorf("got %q, %v on the disk, want what was written", b, err)
+	}
+	if err := p.StopMachine(t.Context(), p.only(t).ID); err != nil {
+		t.Fatal(err)
+	}
+	// A link on the machine's own disk leads within the machine, not to the host's folder of that name.
+	root := filepath.Join(p.world, "envs", env, "machines", filepath.Base(p.only(t).ID), "root")
+	target := t.TempDir()
+	if err := errors.Join(os.RemoveAll(filepath.Join(root, "var/spaced dir's")), os.MkdirAll(filepath.Join(root, target), 0o755), os.Symlink(target, filepath.Join(root, "var/spaced dir's"))); err != nil {
+		t.Fatal(err)
+	}
+	c = p.shell(t, p.put(t, spec))
+	want(t, c, "cat "+target+"/pg/rows", "row")
+	if left, err := os.ReadDir(target); err != nil || len(left) > 0 {
+		t.Errorf("on the host got %v, %v, want nothing", left, err)
+	}
+}
+
+func (p *place) only(t *testing.T) providers.Machine {
+	t.Helper()
+	list, err := p.ListMachines(t.Context(), env)
+	if err != nil || len(list) != 1 {
+		t.Fatalf("got %+v, %v, want one machine", list, err)
+	}
+	return list[0]
+}
+
+func (p *place) StopMachine(ctx context.Context, id string) error {
+	return p.Provider.(providers.Starter).StopMachine(ctx, id)
+}
+
+func (p *place) snapshotter() providers.Snapshotter { return p.Provider.(providers.Snapshotter) }
+
+func TestWhatAKilledRunLeftOfADiskOrSnapshotIsNoneAndGoes(t *testing.T) {
+	t.Parallel()
+	p := open(t, nil)
+	data := filepath.Join(p.world, "envs", env, "data")
+	halfMade := []string{
+		filepath.Join(data, ".half-db-1@pg/content"), filepath.Join(data, ".half-db-1@other/content"), filepath.Join(data, ".gone-db-1@old/content"),
+	}
+	for _, dir := range halfMade {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if infos, err := p.ListEnvs(t.Context()); err != nil || len(infos) != 1 || !infos[0].Partial || len(infos[0].Data) > 0 {
+		t.Errorf("got %+v, %v, want something half-made and no disk", infos, err)
+	}
+	m := p.put(t, p.dataSpec(t))
+	snapshots := filepath.Join(data, "db-1@pg/snapshots")
+	halfMade = append(halfMade, filepath.Join(snapshots, ".half-a/content"), filepath.Join(snapshots, ".gone-b/content"))
+	for _, dir := range halfMade[3:] {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if list, err := p.snapshotter().ListSnapshots(t.Context(), env); err != nil || len(list) > 0 {
+		t.Errorf("got %+v, %v, want no snapshot", list, err)
+	}
+	if _, err := p.snapshotter().SaveSnapshot(t.Context(), disk, "a"); err != nil {
+		t.Error(err)
+	}
+	if err := p.DeleteMachine(t.Context(), m.ID); err != nil {
+		t.Fatal(err)
+	}
+	err := filepath.WalkDir(data, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && strings.HasPrefix(d.Name(), ".") {
+			t.Errorf("left: %s", path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func TestFailedPutLeavesNoDiskOfItsOwnAndKeepsOthers(t *testing.T) {
+	t.Parallel()
+	p := open(t, map[string]any{"fail": map[string]any{"put_machine": map[string]any{"code": "exhausted", "times": 1}}})
+	if _, err := p.tryPut(t, p.dataSpec(t)); providers.CodeOf(err) != providers.Exhausted {
+		t.Fatalf("got %v, want the ordered failure", err)
+	}
+	if infos, err := p.ListEnvs(t.Context()); err != nil || len(infos) > 0 {
+		t.Errorf("got %+v, %v, want nothing", infos, err)
+	}
+	c := p.shell(t, p.put(t, p.dataSpec(t)))
+	want(t, c, "echo row >/var/lib/postgresql/rows", "")
+	again := open(t, map[string]any{"world": p.world, "fail": map[string]any{"put_machine": map[string]any{"code": "exhausted", "times": 2}}})
+	if err := p.DeleteMachine(t.Context(), p.only(t).ID); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := again.tryPut(t, p.dataSpec(t)); providers.CodeOf(err) != providers.Exhausted {
+		t.Fatalf("got %v, want the ordered failure", err)
+	}
+	want(t, p.shell(t, p.put(t, p.dataSpec(t))), "cat /var/lib/postgresql/rows", "row")
+}
+
+// TestFreezer is the process that TestKilledSaveLetsTheMachineGoOn kills: its snapshot takes long.
+func TestFreezer(t *testing.T) {
+	world := os.Getenv("EVENKEEL_TEST_FREEZER")
+	if world == "" {
+		t.Skip("it is the other test's")
+	}
+	p, err := fake.Plugin.Open(t.Context(), []byte(`{"world": "`+world+`", "latency": {"save_snapshot": "6s"}}`), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = p.(providers.Snapshotter).SaveSnapshot(t.Context(), disk, "never") // killed
+}
+
+func TestKilledSaveLetsTheMachineGoOn(t *testing.T) {
+	t.Parallel()
+	p := open(t, nil)
+	m := p.put(t, p.dataSpec(t))
+	c := p.shell(t, m)
+	want(t, c, "setsid sh -c 'while :; do date +%s%N >/var/lib/postgresql/now.new && mv /var/lib/postgresql/now.new /var/lib/postgresql/now; sleep 0.02; done' </dev/null >/dev/null 2>&1 & sleep 0.3", "")
+	file := filepath.Join(p.world, "envs", env, "data/db-1@pg/content/now")
+	now := func() string { b, _ := os.ReadFile(file); return string(b) }
+	moves := func() bool {
+		before := now()
+		time.Sleep(300 * time.Millisecond)
+		return now() != before
+	}
+	if !moves() {
+		t.Fatal("the writer does not write")
+	}
+	freezer := exec.Command(os.Args[0], "-test.run=^TestFreezer$")
+	freezer.Env = append(os.Environ(), "EVENKEEL_TEST_FREEZER="+p.world)
+	if err := freezer.Start(); err != nil {
+		t.Fatal(err)
+	}
+	still := false
+	for deadline := time.Now().Add(25 * time.Second); !still && time.Now().Before(deadline); {
+		still = !moves()
+	}
+	if !still {
+		t.Error("the machine moves while it is saved")
+	}
+	done := make(chan error, 1)
+	go func() { // a command that comes meanwhile waits
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		defer cancel()
+		done <- c.Run(ctx, ssh.Command{Line: "true"})
+	}()
+	time.Sleep(200 * time.Millisecond)
+	select {
+	case err := <-done:
+		t.Errorf("a command ends while the machine is still: %v", err)
+	default:
+	}
+	if err := freezer.Process.Signal(syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	_ = freezer.Wait()
+	if err := <-done; err != nil {
+		t.Errorf("the command that waited: %v", err)
+	}
+	if !moves() {
+		t.Error("the machine does not go on after the death of who saved it")
+	}
+	if list, err := p.snapshotter().ListSnapshots(t.Context(), env); err != nil || len(list) > 0 {
+		t.Errorf("got %+v, %v, want no snapshot", list, err)
+	}
+}
+
+func TestSuspendedMachineWhoseProcessIsKilledIsStoppedAndStarts(t *testing.T) {
+	t.Parallel()
+	p := open(t, nil)
+	m := p.put(t, p.spec(t, "web-1"))
+	suspender := p.Provider.(providers.Suspender)
+	if err := suspender.SuspendMachine(t.Context(), m.ID); err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range processes(p.world) {
+		pid, _, _ := strings.Cut(line, " ")
+		if strings.Contains(line, " machine ") {
+			if err := exec.Command("kill", "-9", pid).Run(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for deadline := time.Now().Add(5 * time.Second); p.only(t).State == providers.Suspended && time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	}
+	if got := p.only(t); got.State != providers.Stopped {
+		t.Errorf("got %+v, want it stopped", got)
+	}
+	if _, err := suspender.ResumeMachine(t.Context(), m.ID); providers.CodeOf(err) != providers.Conflict {
+		t.Errorf("resuming what is stopped: got %v, want a conflict", err)
+	}
+	want(t, p.shell(t, p.put(t, p.spec(t, "web-1"))), "echo up", "up")
+}
