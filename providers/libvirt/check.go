@@ -32,6 +32,9 @@ func (p *provider) check(ctx context.Context, spec providers.Spec) ([]providers.
 		}
 		had, uuid = found.record.Ports, found.uuid
 	}
+	if _, err := p.planData(spec); err != nil {
+		return problems(spec, err)
+	}
 	taken, err := p.claimed(ctx, uuid)
 	if err != nil {
 		return nil, err

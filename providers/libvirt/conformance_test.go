@@ -132,10 +132,17 @@ func leaks(t *testing.T) (list []string) {
 		t.Error(err)
 	}
 	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), "evenkeel_conf") {
-			list = append(list, "file "+e.Name())
+		for _, prefix := range []string{"evenkeel_conf", "evenkeel-data_conf", "evenkeel-snapshot_conf"} {
+			if strings.HasPrefix(e.Name(), prefix) {
+				list = append(list, "file "+e.Name())
+			}
 		}
 	}
+	memories, err := filepath.Glob(filepath.Join(saveDir(t), "evenkeel_conf*"))
+	if err != nil {
+		t.Error(err)
+	}
+	list = append(list, memories...)
 	commands, err := filepath.Glob("/proc/[0-9]*/cmdline")
 	if err != nil {
 		t.Error(err)
@@ -154,6 +161,19 @@ func leaks(t *testing.T) (list []string) {
 		list = append(list, sockets...)
 	}
 	return list
+}
+
+// saveDir is where libvirt keeps the memory of suspended machines.
+func saveDir(t *testing.T) string {
+	t.Helper()
+	if os.Geteuid() == 0 {
+		return "/var/lib/libvirt/qemu/save"
+	}
+	dir, err := os.UserConfigDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(dir, "libvirt", "qemu", "save")
 }
 
 func uri() string {

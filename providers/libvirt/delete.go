@@ -106,13 +106,13 @@ func (p *provider) removeVolumes(ctx context.Context, match func(name string) bo
 	return nil
 }
 
-// DeleteEnv removes every object of the environment: machines, volumes that dead runs left, the network. Data disks do not exist yet, so
-// keepData keeps nothing.
+// DeleteEnv removes every object of the environment: machines, volumes that dead runs left, the network, and data disks with their
+// snapshots unless keepData.
 func (p *provider) DeleteEnv(ctx context.Context, env string, keepData bool) error {
-	return wrap("delete", "environment "+env, p.deleteEnv(ctx, env))
+	return wrap("delete", "environment "+env, p.deleteEnv(ctx, env, keepData))
 }
 
-func (p *provider) deleteEnv(ctx context.Context, env string) error {
+func (p *provider) deleteEnv(ctx context.Context, env string, keepData bool) error {
 	list, err := p.domains(ctx, env)
 	if err != nil {
 		return err
@@ -136,11 +136,14 @@ func (p *provider) deleteEnv(ctx context.Context, env string) error {
 	if err != nil {
 		return err
 	}
-	owned := map[string]bool{}
+	owned, named := map[string]bool{}, map[string]bool{}
 	for _, d := range left {
-		owned[d.uuid] = true
+		owned[d.uuid], named[d.record.Name] = true, true
 	}
 	err = p.removeVolumes(ctx, func(name string) bool {
+		if d, ok := dataOf(name); ok {
+			return !keepData && d.Env == env && !named[d.Machine]
+		}
 		e, machine, ours := parseName(name)
 		return ours && e == env && machine != "" && !owned[volumeOwner(name)]
 	})

@@ -27,6 +27,7 @@ type guest struct {
 	record record
 	image  image
 	pool   *pool
+	data   []plannedDisk
 	kvm    bool
 	cloud  bool // cloud-init lays the seed
 	wire   wire
@@ -111,6 +112,7 @@ func (g guest) devices() *libvirtxml.DomainDeviceList {
 			Backend: &libvirtxml.DomainRNGBackend{Random: &libvirtxml.DomainRNGBackendRandom{Device: "/dev/urandom"}},
 		}},
 	}
+	l.Disks = append(l.Disks, g.domainDisks()...)
 	if g.cloud {
 		l.Disks[1].Serial = "" // cloud-init goes by the file system's label
 	}

@@ -60,7 +60,14 @@ func TestDefinitions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	withData := spec
+	withData.Data = []providers.Data{{Name: "pg", Size: 10 << 30, Mount: "/var/lib/postgresql"}}
+	disks, err := libvirt.Define(someUUID, withData, "ab12_cd34", someRecord(withData), "/pool", false, "evenkeel_shop.laptop", "")
+	if err != nil {
+		t.Fatal(err)
+	}
 	got := map[string]string{
+		"system-data.xml":             disks,
 		"system-kvm.xml":              define(true, "evenkeel_shop.laptop", ""),
 		"session-emulated.xml":        define(false, "", "/run/user/1000/evenkeel/0123456789ab"),
 		"system-emulated-amended.xml": amended,
@@ -69,7 +76,7 @@ func TestDefinitions(t *testing.T) {
 	file := filepath.Join("testdata", "definitions.txtar")
 	if *update {
 		a := &txtar.Archive{}
-		for _, name := range []string{"system-kvm.xml", "session-emulated.xml", "system-emulated-amended.xml", "switch.xml"} {
+		for _, name := range []string{"system-kvm.xml", "session-emulated.xml", "system-emulated-amended.xml", "system-data.xml", "switch.xml"} {
 			a.Files = append(a.Files, txtar.File{Name: name, Data: []byte(got[name] + "\n")})
 		}
 		if err := os.WriteFile(file, txtar.Format(a), 0o644); err != nil {

@@ -5,6 +5,7 @@ package libvirt
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -50,6 +51,7 @@ func (p *provider) listEnvs(ctx context.Context) ([]providers.EnvInfo, error) {
 	}
 	for _, w := range wires {
 		e := at(w.Env)
+		e.Partial = e.Partial || e.Machines == 0
 		e.Project, e.Owner = cmp.Or(e.Project, w.Project), cmp.Or(e.Owner, w.Owner)
 		t, _ := time.Parse(time.RFC3339, w.Made) // ours; zero where somebody changed it
 		oldest(e, t)
@@ -59,7 +61,6 @@ func (p *provider) listEnvs(ctx context.Context) ([]providers.EnvInfo, error) {
 	}
 	infos := make([]providers.EnvInfo, 0, len(envs))
 	for _, e := range envs {
-		e.Partial = e.Partial || e.Machines == 0
 		infos = append(infos, *e)
 	}
 	slices.SortFunc(infos, func(a, b providers.EnvInfo) int { return cmp.Compare(a.Env, b.Env) })
@@ -151,7 +152,7 @@ func (p *provider) switchDescriptions() (texts []string, err error) {
 	return texts, nil
 }
 
-// volumeEnvs adds the environments of volumes that stayed behind.
+// volumeEnvs adds data disks, and the environments of volumes that stayed behind.
 func (p *provider) volumeEnvs(ctx context.Context, at func(string) *providers.EnvInfo) error {
 	pool, err := p.existingPool()
 	if err != nil || pool == nil {
@@ -163,25 +164,60 @@ func (p *provider) volumeEnvs(ctx context.Context, at func(string) *providers.En
 	}
 	for _, n := range names {
 		env, machine, ours := parseName(n)
-		if !ours || machine == "" {
+		d, data := dataOf(n)
+		switch {
+		case data:
+			env = d.Env
+		case !ours || machine == "":
 			continue
 		}
 		e := at(env)
+		e.Partial = e.Partial || !data && e.Machines == 0 // a dead run left it, or a run that is still at it
 		if !e.Created.IsZero() {
 			continue
 		}
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		d, there, err := pool.describe(n)
+		v, there, err := pool.describe(n)
 		if err != nil {
 			return err
 		}
-		if there && d.Target != nil && d.Target.Timestamps != nil {
-			oldest(e, parseTimestamp(d.Target.Timestamps.Mtime))
+		if there && v.Target != nil && v.Target.Timestamps != nil {
+			oldest(e, parseTimestamp(v.Target.Timestamps.Mtime))
 		}
 	}
+	return pool.dataEnvs(ctx, names, at)
+}
+
+func (p *pool) dataEnvs(ctx context.Context, names []string, at func(string) *providers.EnvInfo) error {
+	disks := dataDisks(names)
+	for _, ref := range slices.SortedFunc(maps.Keys(disks), compareRefs) {
+		d := disks[ref]
+		if d.current.number == 0 { // killed between making it and marking it: it was never a disk
+			e := at(ref.Env)
+			e.Partial = e.Partial || e.Machines == 0
+			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		size, err := p.capacity(d.current.volume())
+		if is(err, lv.ERR_NO_STORAGE_VOL) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		e := at(ref.Env)
+		e.Project = cmp.Or(e.Project, d.project)
+		e.Data = append(e.Data, providers.DataDisk{DataRef: ref, Size: size})
+	}
 	return nil
+}
+
+func compareRefs(a, b providers.DataRef) int {
+	return cmp.Or(cmp.Compare(a.Env, b.Env), cmp.Compare(a.Machine, b.Machine), cmp.Compare(a.Name, b.Name))
 }
 
 // parseTimestamp reads libvirt's seconds.nanoseconds; zero where it is something else.

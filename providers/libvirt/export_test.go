@@ -51,6 +51,8 @@ var (
 	Wrap              = wrap
 	ConnectError      = connectError
 	Connect           = connect
+	BackupXML         = backupXML
+	AimDisks          = aimDisks
 )
 
 func (r record) Metadata() (string, error) { return r.metadata() }
@@ -60,8 +62,12 @@ func (r record) Partial() bool             { return r.partial() }
 // Define renders a machine's definition in a pool in dir; of network and sockets one is "".
 func Define(uuid string, spec providers.Spec, ref providers.ImageRef, r Record, dir string, kvm bool, network, sockets string) (string, error) {
 	i, _ := parseRef(ref)
+	var data []plannedDisk
+	for _, d := range spec.Data {
+		data = append(data, plannedDisk{name: d.Name, size: d.Size, generation: generation{providers.DataRef{Env: spec.Env, Machine: spec.Name, Name: d.Name}, 1}})
+	}
 	return guest{
-		uuid: uuid, spec: spec, record: r, image: i, pool: &pool{dir: dir}, kvm: kvm, wire: wire{network, sockets},
+		uuid: uuid, spec: spec, record: r, image: i, pool: &pool{dir: dir}, data: data, kvm: kvm, wire: wire{network, sockets},
 	}.define()
 }
 
@@ -87,4 +93,41 @@ func NewHostPort(proto string, port int) HostPort { return hostPort{proto, port}
 // Seed renders a machine's seed disk.
 func Seed(uuid string, spec providers.Spec, r Record, cloud bool) ([]byte, error) {
 	return guest{uuid: uuid, spec: spec, record: r, cloud: cloud}.seed()
+}
+
+func DataVolume(d providers.DataRef, number int) string { return generation{d, number}.volume() }
+
+func DataMark(d providers.DataRef, number int, project string) string {
+	return generation{d, number}.mark(project)
+}
+
+func ParseGeneration(name string) (d providers.DataRef, number int, project string, mark, ok bool) {
+	g, project, mark, ok := parseGeneration(name)
+	return g.disk, g.number, project, mark, ok
+}
+
+// DataState says what the names of volumes mean for a disk.
+func DataState(names []string, d providers.DataRef) (current, top int, older, broken []string) {
+	s := dataDisks(names)[d]
+	return s.current.number, s.top, s.older, s.broken
+}
+
+// SnapshotNames are the names of a snapshot's volume and of its mark.
+func SnapshotNames(d providers.DataRef, name string, taken int64) []string {
+	s := snapshot{d, name, taken}
+	return []string{s.volume(), s.mark()}
+}
+
+func Snapshots(names []string, env string) []providers.Snapshot {
+	var list []providers.Snapshot
+	for _, s := range snapshots(names, env) {
+		list = append(list, providers.Snapshot{Disk: s.disk, Name: s.name, Taken: s.time()})
+	}
+	return list
+}
+
+// Takeable says whether the first disk of spec may be one of that size and project.
+func Takeable(spec providers.Spec, have int64, project string) error {
+	d := plannedDisk{name: spec.Data[0].Name, size: spec.Data[0].Size, have: have}
+	return wrap("take", "disk", takeable(d, dataDisk{project: project}, spec))
 }

@@ -48,6 +48,8 @@ type provider struct {
 var (
 	_ providers.Provider    = (*provider)(nil)
 	_ providers.Starter     = (*provider)(nil)
+	_ providers.Suspender   = (*provider)(nil)
+	_ providers.Snapshotter = (*provider)(nil)
 	_ providers.Consoler    = (*provider)(nil)
 	_ providers.ImagePruner = (*provider)(nil)
 	_ providers.Doctor      = (*provider)(nil)

@@ -21,6 +21,7 @@ type domain struct {
 	uuid   string
 	record record
 	state  lv.DomainState
+	saved  bool // its memory is kept: it is suspended
 }
 
 // domains lists machines of ours by name: of one environment, or of all where env is "". It costs two calls for each.
@@ -77,8 +78,19 @@ func read(d *lv.Domain) (domain, bool, error) {
 	if err != nil {
 		return domain{}, false, err
 	}
-	uuid, r, ok, err := parseDescription(text)
-	return domain{uuid, r, state}, ok, err
+	found := domain{state: state}
+	if state == lv.DOMAIN_SHUTOFF {
+		found.saved, err = d.HasManagedSaveImage(0)
+		if is(err, lv.ERR_NO_DOMAIN) {
+			return domain{}, false, nil
+		}
+		if err != nil {
+			return domain{}, false, err
+		}
+	}
+	var ok bool
+	found.uuid, found.record, ok, err = parseDescription(text)
+	return found, ok, err
 }
 
 // find is the machine of that name, or nil.
@@ -161,6 +173,9 @@ func (d domain) machine() providers.Machine {
 			m.Ports = append(m.Ports, providers.Port{Port: p.Guest, Proto: p.Proto, HostPort: p.Host})
 		}
 	}
+	for _, name := range r.Data {
+		m.Data = append(m.Data, providers.Attached{Name: name, Device: dataDevice(name)})
+	}
 	return m
 }
 
@@ -179,6 +194,9 @@ func (d domain) providerState() providers.State {
 	case lv.DOMAIN_SHUTOFF, lv.DOMAIN_CRASHED:
 		if d.record.Phase == making {
 			return providers.Unknown // somebody is at it now
+		}
+		if d.saved {
+			return providers.Suspended
 		}
 		return providers.Stopped
 	}

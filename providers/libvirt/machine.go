@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	lv "libvirt.org/go/libvirt"
@@ -72,6 +73,9 @@ func (p *provider) validate(spec providers.Spec) error {
 	if spec.CPUs > maxCPUs {
 		return fail(providers.Invalid, "cpus is %d, at most %d are possible", spec.CPUs, maxCPUs)
 	}
+	if len(spec.Data) > maxData {
+		return fail(providers.Invalid, "%d data disks, at most %d are possible", len(spec.Data), maxData)
+	}
 	host, err := p.conn.GetNodeInfo()
 	if err != nil {
 		return err
@@ -100,8 +104,10 @@ func sameProject(d domain, spec providers.Spec) error {
 }
 
 // pause waits a little before another process's work is looked at again.
-func pause(ctx context.Context) error {
-	t := time.NewTimer(200 * time.Millisecond)
+func pause(ctx context.Context) error { return wait(ctx, 200*time.Millisecond) }
+
+func wait(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
@@ -133,13 +139,15 @@ func (p *provider) make(ctx context.Context, spec providers.Spec, ref providers.
 		return providers.Machine{}, err
 	}
 	defer func() { _ = dom.Free() }() // only a reference count
+	var fresh []string
 	defer func() {
 		if err == nil {
 			return
 		}
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)
 		defer cancel()
-		if e := p.remove(ctx, g.uuid); e != nil {
+		// While the domain is there, nobody else makes this machine or takes its disks.
+		if e := errors.Join(g.pool.removeData(fresh), p.remove(ctx, g.uuid)); e != nil {
 			err = errors.Join(err, fmt.Errorf("undo: %w", e))
 		}
 	}()
@@ -147,6 +155,9 @@ func (p *provider) make(ctx context.Context, spec providers.Spec, ref providers.
 		return providers.Machine{}, err
 	}
 	if err := p.fill(ctx, g); err != nil {
+		return providers.Machine{}, err
+	}
+	if fresh, err = p.putData(ctx, g); err != nil {
 		return providers.Machine{}, err
 	}
 	if err := step("start"); err != nil {
@@ -163,7 +174,7 @@ func (p *provider) make(ctx context.Context, spec providers.Spec, ref providers.
 		return providers.Machine{}, err
 	}
 	p.log.Info("made machine", "machine", spec.Name, "env", spec.Env, "id", g.uuid)
-	return domain{g.uuid, g.record, lv.DOMAIN_RUNNING}.machine(), nil
+	return domain{uuid: g.uuid, record: g.record, state: lv.DOMAIN_RUNNING}.machine(), nil
 }
 
 // newGuest gathers what the definition needs; nothing is made but the pool.
@@ -179,11 +190,19 @@ func (p *provider) newGuest(spec providers.Spec, ref providers.ImageRef) (guest,
 	if whole, err := pool.hasImage(i); err != nil || !whole {
 		return guest{}, cmp.Or(err, fail(providers.NotFound, "image %s is not stored here", ref))
 	}
+	data, err := p.planData(spec)
+	if err != nil {
+		return guest{}, err
+	}
 	w, err := p.planWire(spec.Env)
 	if err != nil {
 		return guest{}, err
 	}
-	return guest{uuid: newUUID(), spec: spec, record: newRecord(spec, ref), image: i, pool: pool, kvm: p.accelerated(), cloud: p.config.Seed == seedByCloud, wire: w}, nil
+	spec.Seed.Data = slices.Clone(spec.Seed.Data)
+	for i, d := range spec.Seed.Data {
+		spec.Seed.Data[i].Device = dataDevice(d.Name)
+	}
+	return guest{uuid: newUUID(), spec: spec, record: newRecord(spec, ref), image: i, pool: pool, data: data, kvm: p.accelerated(), cloud: p.config.Seed == seedByCloud, wire: w}, nil
 }
 
 func newUUID() string {
@@ -192,7 +211,7 @@ func newUUID() string {
 	return formatUUID(b, 4)
 }
 
-// fill makes the machine's volumes.
+// fill makes the machine's own volumes.
 func (p *provider) fill(ctx context.Context, g guest) error {
 	base := g.image.volume(string(images.QCOW2))
 	size, err := p.diskSize(ctx, g.pool, base)

@@ -37,6 +37,7 @@ type record struct {
 	Slot    int      `xml:"slot,attr"`
 	Address string   `xml:"address,attr"` // CIDR in the private network
 	Ports   []port   `xml:"port"`         // port 22 first
+	Data    []string `xml:"data"`         // names of its data disks
 	Labels  []label  `xml:"label"`
 }
 
@@ -68,6 +69,9 @@ func newRecord(spec providers.Spec, ref providers.ImageRef) record {
 	r := record{
 		Env: spec.Env, Name: spec.Name, Phase: making, Maker: self(), Made: time.Now().UTC().Format(time.RFC3339),
 		Spec: spec.Digest(), Image: string(ref),
+	}
+	for _, d := range spec.Data {
+		r.Data = append(r.Data, d.Name)
 	}
 	for k, v := range spec.Labels {
 		r.Labels = append(r.Labels, label{k, v})

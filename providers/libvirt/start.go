@@ -29,18 +29,27 @@ func (p *provider) boot(ctx context.Context, dom *lv.Domain, r *record, w wire, 
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+		if _, err := p.aim(dom, *r); err != nil {
+			return err
+		}
 		err = dom.Create()
 		started := err == nil || running(dom) // by another process, perhaps
 		stands, e := p.wireStands(r.Env, w)
 		if e != nil {
 			return errors.Join(err, e)
 		}
+		moved := false
+		if started {
+			if moved, e = p.aim(dom, *r); e != nil {
+				return errors.Join(err, e)
+			}
+		}
 		lost, isPort := lostPort(err)
 		switch {
-		case started && stands:
+		case started && stands && !moved:
 			return nil
 		case started:
-			err = p.powerOff(dom) // its card is joined to nothing
+			err = p.powerOff(dom) // its card is joined to nothing, or its data disk was restored at this moment
 		case isPort:
 			err = p.movePort(ctx, dom, r, lost)
 		case !stands:
@@ -102,7 +111,19 @@ func (p *provider) redefine(dom *lv.Domain, r record) error {
 	if err != nil {
 		return err
 	}
-	return d.Free()
+	_ = d.Free() // the same domain
+	saved, err := dom.HasManagedSaveImage(0)
+	if err != nil || !saved {
+		return err
+	}
+	// A suspended machine resumes by the definition that is kept with its memory.
+	if text, err = dom.ManagedSaveGetXMLDesc(lv.DOMAIN_SAVE_IMAGE_XML_SECURE); err != nil {
+		return err
+	}
+	if text, err = amend(text, r); err != nil {
+		return err
+	}
+	return dom.ManagedSaveDefineXML(text, 0)
 }
 
 // adopt brings a whole machine that is there to what spec wants of it.
@@ -198,6 +219,13 @@ func (p *provider) stopMachine(ctx context.Context, id string) error {
 		return err
 	}
 	defer func() { _ = dom.Free() }() // only a reference count
+	if d.saved {
+		// It is asked to shut down like any other, so that what it had in memory is not lost.
+		if _, err := p.run(ctx, dom, d); err != nil {
+			return err
+		}
+		d.state = lv.DOMAIN_RUNNING
+	}
 	if d.state == lv.DOMAIN_SHUTOFF || d.state == lv.DOMAIN_CRASHED {
 		return nil
 	}

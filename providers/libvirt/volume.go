@@ -46,6 +46,14 @@ type volume struct {
 
 // create makes a volume, sparse. One of that name there already is ERR_STORAGE_VOL_EXIST.
 func (p *pool) create(v volume) (*lv.StorageVol, error) {
+	text, err := v.describe()
+	if err != nil {
+		return nil, err
+	}
+	return p.StorageVolCreateXML(text, 0)
+}
+
+func (v volume) describe() (string, error) {
 	d := libvirtxml.StorageVolume{
 		Name:       v.name,
 		Capacity:   &libvirtxml.StorageVolumeSize{Unit: "bytes", Value: uint64(v.capacity)},
@@ -58,11 +66,7 @@ func (p *pool) create(v volume) (*lv.StorageVol, error) {
 	if v.backing != "" {
 		d.BackingStore = &libvirtxml.StorageVolumeBackingStore{Path: v.backing, Format: &libvirtxml.StorageVolumeTargetFormat{Type: "qcow2"}}
 	}
-	text, err := d.Marshal()
-	if err != nil {
-		return nil, err
-	}
-	return p.StorageVolCreateXML(text, 0)
+	return d.Marshal()
 }
 
 // make is create for a volume nobody writes to now.
@@ -72,6 +76,28 @@ func (p *pool) make(v volume) error {
 		return fmt.Errorf("volume %s: %w", v.name, err)
 	}
 	return vol.Free()
+}
+
+// clone copies a qcow2 volume into a new one. It is one long call, which nothing ends early; after an error nothing of the copy is left.
+func (p *pool) clone(from, to string) error {
+	source, err := p.LookupStorageVolByName(from)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = source.Free() }() // only a reference count
+	info, err := source.GetInfo()
+	if err != nil {
+		return err
+	}
+	text, err := volume{name: to, format: "qcow2", capacity: int64(info.Capacity), mode: "0600"}.describe()
+	if err != nil {
+		return err
+	}
+	v, err := p.StorageVolCreateXMLFrom(text, source, 0)
+	if err != nil {
+		return fmt.Errorf("volume %s: %w", to, err)
+	}
+	return v.Free()
 }
 
 // remove deletes a volume. Absent is success.
