@@ -34,6 +34,7 @@ type placeOptions struct {
 	replaces bool   // but for machines it has removed
 	identity bool   // it logs in to machines
 	removes  string // what it may do that a protected environment asks its ID for, "replace machines": "" for nothing
+	secrets  need
 	progress providers.Progress
 }
 
@@ -53,6 +54,10 @@ func (c *call) openPlan(ctx context.Context, def *envs.Definition, plan *envs.Pl
 			p.close()
 		}
 	}()
+	values, err := c.secrets(ctx, def, plan, o.secrets)
+	if err != nil {
+		return nil, err
+	}
 	var hold *os.File
 	if o.change {
 		if p.lock, err = c.lockEnv(ctx, plan.Env); err != nil {
@@ -73,6 +78,7 @@ func (c *call) openPlan(ctx context.Context, def *envs.Definition, plan *envs.Pl
 	}
 	p.Core = &providers.Core{
 		Plan: plan, Plugin: p.launched.Plugin, Provider: providers.Retry(provider), Owner: c.owner(), Progress: o.progress, Log: log,
+		Secrets: values,
 	}
 	if o.identity {
 		if p.Identity, err = c.identity(); err != nil {

@@ -48,7 +48,11 @@ func runStatus(ctx context.Context, c *call) error {
 		return err
 	}
 	check := c.flag.Bool("check")
-	p, err := c.open(ctx, placeOptions{identity: check})
+	o := placeOptions{identity: check}
+	if check {
+		o.secrets = ifReadable
+	}
+	p, err := c.open(ctx, o)
 	if err != nil {
 		return err
 	}

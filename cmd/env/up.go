@@ -83,7 +83,7 @@ func (c *call) work(ctx context.Context, o placeOptions, f func(context.Context,
 		doing = "undoing what this run created"
 	}
 	defer c.tellInterrupt(ctx, d, doing)()
-	o.change, o.identity, o.progress = true, true, tell
+	o.change, o.identity, o.secrets, o.progress = true, true, everySecret, tell
 	p, err := c.open(ctx, o)
 	if err != nil {
 		return err

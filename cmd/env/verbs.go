@@ -6,7 +6,7 @@ package main
 func (a *App) verbs() []verb {
 	return []verb{
 		a.initVerb(), a.validateVerb(), a.planVerb(), a.upVerb(), a.statusVerb(), a.sshVerb(), a.sshConfigVerb(), a.stopVerb(), a.startVerb(),
-		a.rebuildVerb(), a.downVerb(), a.imageVerb(), a.gcVerb(), a.doctorVerb(), a.providersVerb(), a.schemaVerb(), a.hookVerb(),
+		a.rebuildVerb(), a.downVerb(), a.trustVerb(), a.imageVerb(), a.gcVerb(), a.doctorVerb(), a.providersVerb(), a.schemaVerb(), a.hookVerb(),
 		a.completionVerb(), a.versionVerb(),
 	}
 }
