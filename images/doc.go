@@ -13,7 +13,8 @@
 //
 //   - the base: what mmdebstrap makes of the packages every image needs, with package guest's files and the initrd. Recipes whose locks
 //     agree in it share it.
-//   - the recipe: its early files, packages, files, users, services and provision steps over the base (scripts/recipe.sh).
+//   - the recipe: its early files, packages, files, users, services and provision steps over the base (scripts/recipe.sh). What they bring
+//     runs as root of the tree and of nothing else: without the rights to mount, to make devices, to leave the tree or to set the kernel.
 //
 // The tree leaves the sandbox as a tar, which is cleaned of what belongs to the build or to one machine (scrub.go), gets its manifest and its
 // digest on the way into the store. What stands in the store is complete; a killed build leaves no mount, no process, and a temporary

@@ -17,7 +17,7 @@ import (
 // Pruned is what Prune removed, or would.
 type Pruned struct {
 	Images []Stored `json:"images"`
-	Files  int      `json:"files"` // packages and build stages
+	Files  int      `json:"files"` // packages, build stages, and what dead builds left of an image
 	Bytes  int64    `json:"bytes"` // freed, of images and files together
 }
 
@@ -46,11 +46,30 @@ func (s *Store) Prune(ctx context.Context, before time.Time, keep []string, dryR
 			out.Images, out.Bytes = append(out.Images, img), out.Bytes+img.Bytes
 		}
 	}
-	return out, errors.Join(s.pruneFiles(ctx, "stages", "stage-", before, dryRun, &out), s.pruneFiles(ctx, "packages", "package-", before, dryRun, &out))
+	for _, folder := range []struct {
+		name, lock string
+		wanted     func(fs.DirEntry) bool
+	}{
+		{"stages", "stage-", isFile},
+		{"packages", "package-", isFile},
+		{"images", "image-", s.hasNoRecord}, // a build died while it moved files there
+	} {
+		if err := s.pruneFolder(ctx, folder.name, folder.lock, folder.wanted, before, dryRun, &out); err != nil {
+			return out, err
+		}
+	}
+	return out, nil
 }
 
-// pruneFiles removes from a folder what was last used before the given time: use sets a file's modification time.
-func (s *Store) pruneFiles(ctx context.Context, folder, lock string, before time.Time, dryRun bool, out *Pruned) error {
+func isFile(e fs.DirEntry) bool { return e.Type().IsRegular() }
+
+func (s *Store) hasNoRecord(e fs.DirEntry) bool {
+	_, err := os.Lstat(s.imageFile(e.Name()))
+	return errors.Is(err, fs.ErrNotExist)
+}
+
+// pruneFolder removes from a folder what of the wanted was last used before the given time: use sets a file's modification time.
+func (s *Store) pruneFolder(ctx context.Context, folder, lock string, wanted func(fs.DirEntry) bool, before time.Time, dryRun bool, out *Pruned) error {
 	entries, err := os.ReadDir(filepath.Join(s.dir, folder))
 	if err != nil {
 		return err
@@ -60,7 +79,7 @@ func (s *Store) pruneFiles(ctx context.Context, folder, lock string, before time
 			return context.Cause(ctx)
 		}
 		info, err := e.Info()
-		if err != nil || !info.Mode().IsRegular() || !info.ModTime().Before(before) {
+		if err != nil || !wanted(e) || !info.ModTime().Before(before) {
 			continue
 		}
 		name := filepath.Join(s.dir, folder, e.Name())

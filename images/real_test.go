@@ -24,6 +24,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/klauspost/compress/zstd"
+
 	"github.com/evenkeel/evenkeel/images"
 	"github.com/evenkeel/evenkeel/internal/progress"
 )
@@ -111,7 +113,12 @@ func treeText(t *testing.T, img images.Image, name string) string {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	for in := tar.NewReader(f); ; {
+	z, err := zstd.NewReader(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer z.Close()
+	for in := tar.NewReader(z); ; {
 		h, err := in.Next()
 		if err != nil {
 			t.Fatalf("the tree has no %s: %v", name, err)
@@ -180,6 +187,37 @@ firstboot: [{shell: first.sh}]
 				}
 			}
 		})
+	}
+}
+
+// A step is root in the tree only: neither the machine that builds nor the store is in its reach.
+func TestRealStepsReachNothingBeyondTheTree(t *testing.T) {
+	s := realStore(t)
+	dir := writeProject(t, map[string]string{
+		"images/reach.yaml": "from: debian:12\npackages: [tree]\nprovision: [{shell: reach.sh}]\nfiles: {/var/lock/reach: {content: x, early: true}}\n",
+		"images/reach.sh": `set -e
+could() { ! "$@" 2>> /tmp/errors || echo "$*" >> /srv/reach; }
+: > /srv/reach
+could mknod /srv/disk b 254 0
+could mount -t tmpfs tmpfs /mnt
+could mount -o remount,rw /sys
+could mount -o remount,bind,rw /proc/sys
+could perl -e 'chroot("/srv") or exit 1'
+could sh -c 'cat /proc/sys/kernel/core_pattern > /proc/sys/kernel/core_pattern'
+could sh -c 'echo h > /proc/sysrq-trigger'
+could ls /proc/1/root/
+for deb in /run/evenkeel/repo/*.deb; do could sh -c "echo x >> $deb"; done
+could unshare --mount true
+could ip link add name evil type dummy
+could ip link set lo up
+`,
+	})
+	img := built(t, s, locked(t.Context(), t, s, load(t, dir, "images/reach.yaml")), images.Tar)
+	if got := treeText(t, img, "/srv/reach"); got != "" {
+		t.Errorf("a step could:\n%s", got)
+	}
+	if _, err := os.Stat("/run/lock/reach"); err == nil {
+		t.Error("an early file under /var/lock, a link to /run/lock, was laid on the machine that builds")
 	}
 }
 

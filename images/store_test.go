@@ -291,6 +291,23 @@ func TestAnImageIsFoundWhereTheStoreIsNow(t *testing.T) {
 	}
 }
 
+func TestAnImageWithoutItsFilesIsNotThere(t *testing.T) {
+	for what, spoil := range map[string]func(string) error{
+		"gone": os.Remove,
+		"cut":  func(name string) error { return os.Truncate(name, 1) },
+	} {
+		dir, key := t.TempDir(), strings.Repeat("a", 64)
+		s := openStore(t, dir)
+		storeImage(t, dir, key, time.Now())
+		if err := spoil(filepath.Join(dir, "images", key, "tree.tar")); err != nil {
+			t.Fatal(err)
+		}
+		if img, found, err := s.Find(key); found || err != nil {
+			t.Errorf("%s: got %v, %v; want no image", what, img, err)
+		}
+	}
+}
+
 func TestPruneRemovesOldImagesThatNobodyKeeps(t *testing.T) {
 	dir, now := t.TempDir(), time.Now()
 	s := openStore(t, dir)
@@ -312,6 +329,22 @@ func TestPruneRemovesOldImagesThatNobodyKeeps(t *testing.T) {
 		}
 		if want := map[bool]int{true: 3, false: 2}[dry]; len(list) != want {
 			t.Errorf("dry %v: %d images are left; want %d", dry, len(list), want)
+		}
+	}
+	dead := filepath.Join(dir, "images", strings.Repeat("d", 64))
+	if err := errors.Join(os.Mkdir(dead, 0o755), os.WriteFile(filepath.Join(dead, "tree.tar.zst"), []byte("a part"), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	for _, before := range []time.Time{now.Add(-time.Hour), now.Add(time.Hour)} {
+		got, err := s.Prune(t.Context(), before, []string{kept, young}, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := before.After(now); (got.Files == 1) != want {
+			t.Errorf("before %v: got %+v; want what a dead build left to go once it is old: %v", before, got, want)
+		}
+		if _, err := os.Stat(dead); (err != nil) != before.After(now) {
+			t.Errorf("before %v: what a dead build left: %v", before, err)
 		}
 	}
 	if left, err := os.ReadDir(filepath.Join(dir, "tmp")); err != nil || len(left) != 0 {

@@ -8,6 +8,24 @@
 set -eu
 exec 3>&1 1>&2
 umask 022
+
+# Runs a program in the tree. What packages and steps bring is root there and nowhere else: on the way in it gives up for good what reaches
+# beyond a tree (mounts, devices, the kernel, other processes, a way out of chroot). What it keeps is what installing needs, see
+# capabilities(7): CHOWN DAC_OVERRIDE FOWNER FSETID KILL SETGID SETUID SETPCAP NET_BIND_SERVICE AUDIT_WRITE SETFCAP. It is Perl, which
+# mmdebstrap brings, because no tool of util-linux gives up chroot after it; 24 is PR_CAPBSET_DROP.
+inside() {
+	perl -we '
+		use Errno "EINVAL";
+		require "syscall.ph";
+		my %keep = map { $_ => 1 } 0, 1, 3 .. 8, 10, 29, 31;
+		chroot "root" and chdir "/" or die "cannot enter the tree: $!\n";
+		for my $capability (grep { !$keep{$_} } 0 .. 63) {
+			syscall(&SYS_prctl, 24, $capability, 0, 0, 0) == 0 or $! == EINVAL or die "cannot give up capability $capability: $!\n";
+		}
+		exec { $ARGV[0] } @ARGV or die "cannot run $ARGV[0]: $!\n";
+	' "$@" 3>&-
+}
+
 mkdir root
 [ -z "$1" ] || mount -t tmpfs -o "size=$1,mode=0755" tmpfs root
 echo "evenkeel: unpack"
@@ -15,6 +33,13 @@ tar -C root -xpf base.tar --exclude='./dev/*' --numeric-owner --xattrs --xattrs-
 
 mount -t proc -o nosuid,nodev,noexec proc root/proc
 mount -t sysfs -o nosuid,nodev,noexec,ro sysfs root/sys
+# The kernel's settings are the whole machine's, and root may write them without any further right.
+for name in sys sysrq-trigger irq bus fs; do
+	[ -e "root/proc/$name" ] || continue
+	mount --bind "root/proc/$name" "root/proc/$name"
+	mount -o remount,bind,ro,nosuid,nodev,noexec "root/proc/$name"
+done
+[ ! -e root/proc/kcore ] || mount --bind /dev/null root/proc/kcore
 mount -t tmpfs -o nosuid,mode=0755 tmpfs root/dev
 mount -t tmpfs -o nosuid,nodev,mode=0755 tmpfs root/run
 mount -t tmpfs -o nosuid,nodev,mode=1777 tmpfs root/tmp
@@ -30,8 +55,10 @@ for node in null zero full random urandom tty; do
 	: > "root/dev/$node"
 	mount --bind "/dev/$node" "root/dev/$node"
 done
-mount --bind repo root/run/evenkeel/repo
-mount --bind steps root/run/evenkeel/steps
+for dir in repo steps; do # of the repo, the files are the store's own
+	mount --bind "$dir" "root/run/evenkeel/$dir"
+	mount -o remount,bind,ro "root/run/evenkeel/$dir"
+done
 
 # No package starts a service while it is installed.
 printf '#!/bin/sh\nexit 101\n' > root/usr/sbin/policy-rc.d
@@ -40,7 +67,7 @@ mv root/usr/sbin/start-stop-daemon root/usr/sbin/start-stop-daemon.evenkeel
 printf '#!/bin/sh\nexit 0\n' > root/usr/sbin/start-stop-daemon
 chmod 0755 root/usr/sbin/start-stop-daemon
 
-tar -C root -xpf early.tar --no-overwrite-dir --keep-directory-symlink
+inside tar -xpf - --no-overwrite-dir --keep-directory-symlink < early.tar
 
 echo "evenkeel: packages"
 if [ -s packages ]; then
@@ -62,35 +89,37 @@ if [ -s packages ]; then
 	mkdir -p root/run/evenkeel/lists/partial root/run/evenkeel/cache/archives/partial root/run/evenkeel/log
 	# The files were checked against the lock, hash by hash, and are so again by apt against the index made from it.
 	echo "deb [trusted=yes] file:/run/evenkeel/repo ./" > root/run/evenkeel/sources.list
-	APT_CONFIG=/run/evenkeel/apt.conf chroot root apt-get -q update
+	export APT_CONFIG=/run/evenkeel/apt.conf
+	inside apt-get -q update
 	# shellcheck disable=SC2046 # one word a package
-	APT_CONFIG=/run/evenkeel/apt.conf chroot root apt-get -q --no-remove install -- $(cat packages)
+	inside apt-get -q --no-remove install -- $(cat packages)
+	unset APT_CONFIG
 fi
 
 echo "evenkeel: configure"
 while read -r args; do
 	# shellcheck disable=SC2086 # words checked when the recipe was loaded
-	chroot root useradd $args
+	inside useradd $args
 done < accounts
 while read -r kind name; do
-	chroot root getent "$kind" "$name" > /dev/null || { echo "the recipe gives files to $name, which is no $kind entry of the image"; exit 1; }
+	inside getent "$kind" "$name" > /dev/null || { echo "the recipe gives files to $name, which is no $kind entry of the image"; exit 1; }
 done < owners
-chroot root tar -C / -xpf - --no-overwrite-dir --keep-directory-symlink < files.tar
+inside tar -xpf - --no-overwrite-dir --keep-directory-symlink < files.tar
 
 while read -r deed unit; do
-	chroot root systemctl --quiet "$deed" "$unit" || { echo "cannot $deed the service $unit"; exit 1; }
+	inside systemctl --quiet "$deed" "$unit" || { echo "cannot $deed the service $unit"; exit 1; }
 done < services
 
 for script in steps/*; do
 	[ -f "$script" ] || continue
 	echo "evenkeel: provision ${script#steps/}"
-	chroot root env -C / "/run/evenkeel/$script" < /dev/null || { echo "the step ${script#steps/*-} failed with status $?"; exit 1; }
+	inside "/run/evenkeel/$script" < /dev/null || { echo "the step ${script#steps/*-} failed with status $?"; exit 1; }
 done
 
-rm root/usr/sbin/policy-rc.d
-mv root/usr/sbin/start-stop-daemon.evenkeel root/usr/sbin/start-stop-daemon
+inside rm /usr/sbin/policy-rc.d
+inside mv /usr/sbin/start-stop-daemon.evenkeel /usr/sbin/start-stop-daemon
 # shellcheck disable=SC2016 # fields of dpkg, not of the shell
-chroot root dpkg-query -W -f '${db:Status-Status} ${Package} ${Version} ${Architecture}\n' > installed
+inside dpkg-query -W -f '${db:Status-Status} ${Package} ${Version} ${Architecture}\n' > installed
 umount -R root/dev root/run root/tmp root/proc root/sys
 echo "evenkeel: collect"
 tar -C root -c --one-file-system --sort=name --numeric-owner --xattrs --xattrs-include='*' --format=pax \
