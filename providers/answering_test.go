@@ -121,7 +121,7 @@ func TestAMachineThatSendsNoKeyIsAFailureAndNoCancel(t *testing.T) {
 
 func TestAMachineThatStallsInSettleEndsInBoundedTimeWithItsWords(t *testing.T) {
 	c, p := answer(t, func(ctx context.Context, s *sshtest.Session) int {
-		if strings.HasPrefix(s.Command, "cat ") {
+		if !strings.HasPrefix(s.Command, "sudo ") {
 			return 0
 		}
 		fmt.Fprintln(s.Stdout, "waiting for evenkeel-firstboot.service")
@@ -218,7 +218,7 @@ func TestAMachineThatWentMeanwhileIsNotReady(t *testing.T) {
 func TestAMachineThatItsPlaceDoesNotSpeakOfKeepsItsNameOnTheOthers(t *testing.T) {
 	var laid atomic.Int32
 	c, p := answer(t, func(_ context.Context, s *sshtest.Session) int {
-		if !strings.HasPrefix(s.Command, "cat ") {
+		if strings.HasPrefix(s.Command, "sudo ") {
 			laid.Add(1)
 		}
 		return 0

@@ -29,6 +29,8 @@ type Core struct {
 	// and not at all for a plugin without Formats.
 	Image   func(ctx context.Context, recipe string, p Progress) (images.Image, error)
 	Secrets envs.Values // of the plan's machines; verbs that settle need them all
+	// TLSDir holds the environment's certificate authority, key and all, 0700 and this user's; needed where Plan.TLS. Down removes it.
+	TLSDir string
 	// Confirmed is the environment ID that the user gave to let machines of a protected environment be removed.
 	Confirmed string
 	Owner     string        // user@host, for labels

@@ -34,7 +34,10 @@ func (c *Core) Down(ctx context.Context, keepData bool) (*Gone, error) {
 	for _, m := range gone.Machines {
 		c.Progress.Emit(Event{Subject: m.Name, Stage: "remove"})
 	}
-	return gone, c.Provider.DeleteEnv(ctx, c.Plan.Env, keepData)
+	if err := c.Provider.DeleteEnv(ctx, c.Plan.Env, keepData); err != nil {
+		return gone, err
+	}
+	return gone, forgetAuthority(c.TLSDir) // it vouched for machines that are gone
 }
 
 // Remove removes the named machines (or kinds), planned or not, and nothing else: their data disks are kept. The others are settled anew, so that

@@ -217,19 +217,19 @@ func (r *run) finish(ctx context.Context, await []envs.Machine) ([]Machine, erro
 	if err := c.unclear(have); err != nil {
 		return all, err
 	}
-	err = each(r.settled(have), func(s seat) error {
+	var running []seat
+	for _, s := range r.settled(have) {
 		switch {
 		case s.there.State == Running:
+			running = append(running, s)
 		case r.knew(s.Name):
-			return &Error{Code: Unavailable, Op: "settle", Subject: "machine " + s.Name, Err: fmt.Errorf("it is %s, although it ran a moment ago: somebody else works on this environment, or it crashed", cmp.Or(s.there.State, "gone")), Hint: "evenkeel up"}
-		default:
-			return nil
+			err = errors.Join(err, &Error{Code: Unavailable, Op: "settle", Subject: "machine " + s.Name, Err: fmt.Errorf("it is %s, although it ran a moment ago: somebody else works on this environment, or it crashed", cmp.Or(s.there.State, "gone")), Hint: "evenkeel up"})
 		}
-		if err := r.settle(ctx, s.Machine, s.there, all); err != nil {
-			return err
-		}
-		return r.deliver(ctx, s.Machine, s.there)
-	})
+	}
+	if err != nil {
+		return all, err
+	}
+	healthy, err := r.settle(ctx, running, all)
 	if err != nil {
 		return all, err
 	}
@@ -242,7 +242,12 @@ func (r *run) finish(ctx context.Context, await []envs.Machine) ([]Machine, erro
 		if client == nil {
 			return nil // not running: a stopped machine that waits to be replaced
 		}
-		err := c.stage(ctx, m.Name, StageHealth, func() error { return awaitHealthy(ctx, client, there.inRole(), m.Health) })
+		err := c.stage(ctx, m.Name, StageHealth, func() error {
+			if healthy[there.ID] {
+				return nil
+			}
+			return awaitHealthy(ctx, client, there.inRole(), m.Health)
+		})
 		if err == nil {
 			c.Progress.Emit(Event{Subject: m.Name, Stage: StageReady})
 		}
@@ -277,60 +282,6 @@ func (c *Core) unclear(have held) error {
 		_, err := c.target(have.now[m.Name], "")
 		return err
 	})
-}
-
-// settle lays what a machine holds beyond its image, where its own record differs.
-func (r *run) settle(ctx context.Context, m envs.Machine, there Machine, all []Machine) error {
-	c := r.core
-	client := r.client(there)
-	if client == nil {
-		var err error
-		if client, err = c.bootAndContact(ctx, there, nil); err != nil {
-			return err
-		}
-		r.keep(there, client)
-	}
-	want, err := newSettlement(c.Plan, m, all, c.loginKeys())
-	if err != nil {
-		return err
-	}
-	return c.stage(ctx, m.Name, StageSettle, func() error {
-		ctx, cancel := context.WithTimeoutCause(ctx, c.settleDeadline(), fmt.Errorf("not settled within %s", c.settleDeadline()))
-		defer cancel()
-		if !client.Finished() { // made a moment ago
-			return r.settleNew(ctx, there, want, client)
-		}
-		have, err := settledDigest(ctx, client)
-		if err != nil || have == want.digest {
-			return err
-		}
-		if err := want.lay(ctx, client); err != nil {
-			return err
-		}
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		if ch := r.changes[m.Name]; ch.Action == Same || ch.Action == "" {
-			r.changes[m.Name] = Change{m.Name, Settle, []string{"names, keys, settings or rules changed"}}
-		}
-		return nil
-	})
-}
-
-// settleNew settles a new machine over the session of first contact, and meanwhile proves that it shows its final certificate; the proven
-// connection takes the other's place.
-func (r *run) settleNew(ctx context.Context, there Machine, want settlement, first *ssh.Client) error {
-	var proven *ssh.Client
-	err := each([]func() error{
-		func() error { return want.lay(ctx, first) },
-		func() (err error) {
-			proven, err = r.core.prove(ctx, there)
-			return err
-		},
-	}, func(f func() error) error { return f() })
-	if proven != nil {
-		r.keep(there, proven)
-	}
-	return err
 }
 
 // result is what the run came to; of two machines in one role both are in it.

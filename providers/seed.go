@@ -41,9 +41,11 @@ const (
 	PathHostCert       = "/etc/ssh/ssh_host_ed25519_key-cert.pub"
 	PathAuthorizedKeys = "/etc/evenkeel/authorized_keys/" // + user, 0644 root
 	PathRules          = "/etc/evenkeel/nft/rules.nft"    // included by the image's /etc/nftables.conf
-	PathSettings       = "/etc/evenkeel/settings.env"
-	PathSecrets        = "/etc/evenkeel/secrets/" // + name, 0600 root, in a 0700 folder
-	PathTLS            = "/etc/evenkeel/tls/"     // cert.pem, key.pem (0600 root), ca.pem
-	PathData           = "/etc/evenkeel/data"     // lines "NAME DEVICE MOUNT": what evenkeel-data.service mounts at every boot
-	PathSettled        = "/etc/evenkeel/settled"  // digest of what Settle laid, one line
+	PathSettings       = "/etc/evenkeel/settings.env"     // 0600 root: an EnvironmentFile= is read by systemd itself
+	PathSecrets        = "/etc/evenkeel/secrets/"         // + name, 0600 root, in a 0700 folder
+	PathTLS            = "/etc/evenkeel/tls/"             // cert.pem, key.pem (0600 root), ca.pem
+	PathCertificate    = PathTLS + "cert.pem"
+	PathAuthorities    = PathTLS + "ca.pem"      // of the environment: one certificate, or two while the next one is made known
+	PathData           = "/etc/evenkeel/data"    // lines "NAME DEVICE MOUNT": what evenkeel-data.service mounts at every boot
+	PathSettled        = "/etc/evenkeel/settled" // what Settle laid, by digests; for root and LoginUser
 )

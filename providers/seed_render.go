@@ -37,17 +37,6 @@ func (s Seed) files() []seedFile {
 	return files
 }
 
-// dataFile says to the machine what it mounts at every boot.
-func dataFile(disks []Mount) string {
-	var b strings.Builder
-	for _, d := range disks {
-		if d.Device != "" {
-			fmt.Fprintf(&b, "%s %s %s\n", d.Name, d.Device, d.Mount)
-		}
-	}
-	return b.String()
-}
-
 // Tar renders the seed as an uncompressed tar of files to lay over / before the network and sshd start, with networkd files for
 // nics and the machine id (32 hex digits, or "" to leave it to the machine). Owners are root, times zero. Deterministic. A place that configures
 // the network itself passes no nics, and neither networkd files nor resolv.conf are in the tar.

@@ -6,15 +6,12 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
-	"crypto/sha256"
 	_ "embed"
-	"encoding/hex"
 	"fmt"
-	"net/netip"
+	"io"
 	"slices"
 	"strings"
 
-	"github.com/evenkeel/evenkeel/envs"
 	"github.com/evenkeel/evenkeel/providers/ssh"
 )
 
@@ -23,153 +20,143 @@ import (
 //go:embed settle.sh
 var settleScript string
 
-// settlement is what one machine must hold beyond its image: the payload Settle lays, and its digest.
+// settlement is what one machine must hold beyond its image.
 type settlement struct {
-	payload []byte // tar: hosts, keys/USER, rules.nft, settings.env; in this order
-	digest  string // 64 hex digits over script and payload
+	parts map[string][]laidFile // by part; a part that is missing is taken away
+	// unread are parts whose content this client does not know: what the machine says of them is neither right nor wrong.
+	unread  []string
+	kept    []string   // names of files that the machine has already: part of the digest, not of the payload
+	extra   []laidFile // the other way round
+	restart []restart
 }
 
-// newSettlement says what Settle has to lay on m, given every machine of the environment.
-func newSettlement(plan *envs.Plan, m envs.Machine, all []Machine, login []string) (settlement, error) {
-	files := map[string]string{
-		"hosts":        hostsBlock(plan, all),
-		"rules.nft":    rules(plan, m, all),
-		"settings.env": settingsFile(m.Settings),
+// restart is a service that is restarted when a part changes.
+type restart struct{ part, unit string }
+
+// newSettlement says what Settle has to lay on a machine, given every machine of the environment.
+func (c *Core) newSettlement(m seat, all []Machine, certificate *tlsFiles) settlement {
+	s := settlement{parts: map[string][]laidFile{
+		partScript:   {{"settle.sh", 0, []byte(settleScript)}},
+		partNames:    {{"hosts", 0o644, []byte(hostsBlock(c.Plan, all))}},
+		partRules:    {{"rules.nft", 0o644, []byte(rules(c.Plan, m.Machine, all))}},
+		partSettings: {{"settings.env", 0o600, []byte(settingsFile(m.Settings))}},
+	}}
+	for _, user := range loginUsers(c.Plan) {
+		lines := append(c.loginKeys(), certificateAuthorities(c.Plan.Access.UserCA, user)...)
+		s.add(partKeys, laidFile{"keys/" + user, 0o644, []byte(strings.Join(lines, "\n") + "\n")})
 	}
-	for _, user := range loginUsers(plan) {
-		files["keys/"+user] = strings.Join(login, "\n") + "\n"
+	if values, known := c.Secrets[m.Name]; known {
+		for _, name := range sortedKeys(values) {
+			s.add(partSecrets, laidFile{"secrets/" + name, 0o600, values[name].Reveal()})
+		}
+	} else if len(m.Secrets) > 0 {
+		s.unread = append(s.unread, partSecrets)
 	}
+	if data := dataFile(mounts(m.Machine, m.there)); data != "" {
+		s.add(partData, laidFile{"data", 0o644, []byte(data)})
+	}
+	s.certify(certificate)
+	for _, part := range []string{partSettings, partSecrets, partTLS} {
+		for _, unit := range m.RestartOn[part] {
+			s.restart = append(s.restart, restart{part, unit})
+		}
+	}
+	return s
+}
+
+func (s *settlement) add(part string, f laidFile) { s.parts[part] = append(s.parts[part], f) }
+
+// record is what a machine with that salt says once it was laid. Parts that were not read are as before says.
+func (s settlement) record(before record) record {
+	r := record{salt: before.salt, parts: map[string]string{}}
+	for _, part := range allParts() {
+		if slices.Contains(s.unread, part) {
+			r.parts[part] = before.parts[part]
+			continue
+		}
+		r.parts[part] = digest(r.salt, s.parts[part])
+	}
+	return r
+}
+
+// payload is the tar that the script reads, its last file the record.
+func (s settlement) payload(r record) ([]byte, error) {
 	var buf bytes.Buffer
 	w := tar.NewWriter(&buf)
-	for _, name := range sortedKeys(files) {
-		if err := w.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: int64(len(files[name])), Typeflag: tar.TypeReg}); err != nil {
-			return settlement{}, err
+	write := func(f laidFile) error {
+		if err := w.WriteHeader(&tar.Header{Name: f.name, Mode: f.mode, Size: int64(len(f.content)), Typeflag: tar.TypeReg}); err != nil {
+			return err
 		}
-		if _, err := w.Write([]byte(files[name])); err != nil {
-			return settlement{}, err
+		_, err := w.Write(f.content)
+		return err
+	}
+	files := slices.Clone(s.extra)
+	for _, part := range allParts() {
+		for _, f := range s.parts[part] {
+			if part != partScript && !slices.Contains(s.kept, f.name) {
+				files = append(files, f)
+			}
+		}
+	}
+	var lines strings.Builder
+	for _, on := range s.restart {
+		fmt.Fprintf(&lines, "%s %s\n", on.part, on.unit)
+	}
+	files = append(files, laidFile{"restart", 0o600, []byte(lines.String())}, laidFile{"record", 0o600, []byte(r.String())})
+	for _, f := range files {
+		if err := write(f); err != nil {
+			return nil, fmt.Errorf("cannot write %s: %w", f.name, err)
 		}
 	}
 	if err := w.Close(); err != nil {
-		return settlement{}, err
+		return nil, fmt.Errorf("cannot end the archive: %w", err)
 	}
-	h := sha256.New()
-	h.Write([]byte(settleScript))
-	h.Write(buf.Bytes())
-	return settlement{buf.Bytes(), hex.EncodeToString(h.Sum(nil))}, nil
+	return buf.Bytes(), nil
 }
 
-// lay runs the script on a machine as root. It returns once every file is in place, the rules are loaded and first boot's steps are done.
-func (s settlement) lay(ctx context.Context, client *ssh.Client) error {
-	var out tailBuffer
-	err := client.Run(ctx, ssh.Command{
-		Line:   asRoot(settleScript) + " settle " + s.digest,
-		Stdin:  bytes.NewReader(s.payload),
-		Stdout: &out,
-		Stderr: &out,
-	})
+// lay runs the script on a machine as root, where before is its record now, and returns the services that were restarted. When it returns, every
+// file is in place, the rules are loaded, first boot's steps are done and the services run again.
+func (s settlement) lay(ctx context.Context, client *ssh.Client, before record) ([]string, error) {
+	if len(s.unread) > 0 {
+		return nil, fmt.Errorf("the machine's %s were not read", strings.Join(s.unread, ", "))
+	}
+	if before.salt == "" {
+		before.salt = newSalt()
+	}
+	payload, err := s.payload(s.record(before))
 	if err != nil {
-		return withOutput(err, &out)
+		return nil, err
 	}
-	return nil
-}
-
-// settledDigest reads what Settle last wrote on a machine; "" where it never finished.
-func settledDigest(ctx context.Context, client *ssh.Client) (string, error) {
 	var out tailBuffer
-	if err := client.Run(ctx, ssh.Command{Line: "cat " + PathSettled + " 2>/dev/null || test ! -e " + PathSettled, Stdout: &out}); err != nil {
-		return "", withOutput(err, &out)
+	err = client.Run(ctx, ssh.Command{Line: asRoot(settleScript), Stdin: bytes.NewReader(payload), Stdout: &out, Stderr: &out})
+	if err != nil {
+		return nil, withOutput(err, &out)
 	}
-	return strings.TrimSpace(out.String()), nil
+	var restarted []string
+	for line := range strings.Lines(out.String()) {
+		unit, ok := strings.CutPrefix(strings.TrimSpace(line), "restarted ")
+		if ok && slices.ContainsFunc(s.restart, func(r restart) bool { return r.unit == unit }) {
+			restarted = append(restarted, unit)
+		}
+	}
+	return restarted, nil
 }
 
 // asRoot is a shell line that runs script as root under the login user.
 func asRoot(script string) string { return "sudo -n sh -c " + ssh.Quote(script) }
 
-// loginUsers are the users that the keys let in: the core's own, and the definition's where it names another.
-func loginUsers(plan *envs.Plan) []string {
-	users := []string{LoginUser}
-	if u := plan.Access.User; u != "" && u != LoginUser {
-		users = append(users, u)
-	}
-	return users
+// maxLook bounds what a machine says of itself: a record, a certificate and some authorities take 4 KiB.
+const maxLook = 64 << 10
+
+// limitedBuffer refuses what is more than its limit.
+type limitedBuffer struct {
+	bytes.Buffer
+	limit int
 }
 
-// hostsBlock names every machine of the environment; a kind's name resolves to all of its machines.
-func hostsBlock(plan *envs.Plan, all []Machine) string {
-	var b strings.Builder
-	for _, pm := range plan.Machines {
-		for _, m := range all {
-			if m.Name == pm.Name && m.Address != "" {
-				fmt.Fprintf(&b, "%s %s %s.%s %s\n", m.Address, m.Name, m.Name, plan.Env, pm.Kind)
-			}
-		}
+func (b *limitedBuffer) Write(p []byte) (int, error) {
+	if b.Len()+len(p) > b.limit {
+		return 0, fmt.Errorf("more than %d bytes: %w", b.limit, io.ErrShortBuffer)
 	}
-	return b.String()
-}
-
-// rules are the machine's inbound rules; what none of them allows is refused at once instead of left to time out. They extend the
-// image's own default-deny chain, which lets in SSH, ICMP, DHCP and what is established.
-func rules(plan *envs.Plan, m envs.Machine, all []Machine) string {
-	var b strings.Builder
-	for _, r := range m.Allow {
-		ports := fmt.Sprint(r.PortLow)
-		if r.PortHigh != r.PortLow {
-			ports = fmt.Sprintf("%d-%d", r.PortLow, r.PortHigh)
-		}
-		for _, from := range sources(plan, r.From, all) {
-			fmt.Fprintf(&b, "add rule inet evenkeel input %s%s dport %s accept\n", from, r.Proto, ports)
-		}
-	}
-	b.WriteString("add rule inet evenkeel input meta l4proto tcp reject with tcp reset\n")
-	b.WriteString("add rule inet evenkeel input reject with icmpx type admin-prohibited\n")
-	return b.String()
-}
-
-// sources are the match prefixes for a rule's from; none where a kind has no machine with an address.
-func sources(plan *envs.Plan, from string, all []Machine) []string {
-	if from == envs.Anywhere {
-		return []string{""}
-	}
-	if p, err := netip.ParsePrefix(from); err == nil {
-		return []string{family(p.Addr()) + " saddr " + p.Masked().String() + " "}
-	}
-	var list []string
-	for _, pm := range plan.Machines {
-		for _, m := range all {
-			if pm.Kind != from || m.Name != pm.Name {
-				continue
-			}
-			if a, err := netip.ParseAddr(m.Address); err == nil {
-				list = append(list, family(a)+" saddr "+a.String()+" ")
-			}
-		}
-	}
-	return list
-}
-
-func family(a netip.Addr) string {
-	if a.Is4() {
-		return "ip"
-	}
-	return "ip6"
-}
-
-// settingsFile is an environment file that systemd's EnvironmentFile= and a sourcing shell read alike: double quotes, with a backslash
-// before what both treat as special (systemd.exec(5), "EnvironmentFile=").
-func settingsFile(settings map[string]string) string {
-	escape := strings.NewReplacer(`\`, `\\`, `"`, `\"`, "$", `\$`, "`", "\\`")
-	var b strings.Builder
-	for _, k := range sortedKeys(settings) {
-		fmt.Fprintf(&b, "%s=\"%s\"\n", k, escape.Replace(settings[k]))
-	}
-	return b.String()
-}
-
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
+	return b.Buffer.Write(p)
 }

@@ -1,5 +1,6 @@
-# Lays what a machine holds beyond its image. Standard input: a tar of hosts, keys/USER, rules.nft, settings.env, with their modes.
-# $1: its digest, written last, so that a machine that was left half-way is not taken for a settled one.
+# Lays what a machine holds beyond its image. Standard input: a tar of hosts, keys/USER, rules.nft, settings.env, secrets/NAME, tls/*, data,
+# restart and, as its last, record, all with their modes. record is written last, so that a machine that was left half-way is not
+# taken for a settled one. Nothing that is laid stands in an argument, and nothing of it is printed.
 set -eu
 umask 022
 PATH=/usr/sbin:/usr/bin:/sbin:/bin
@@ -11,16 +12,31 @@ flock -n 9 || {
 	echo "waiting for another run that settles this machine"
 	flock 9
 }
-# On the file system of the targets, so that each file is replaced in one step.
-d=/etc/evenkeel/.settle
-rm -rf "$d" /etc/evenkeel/settled
-mkdir -p "$d" /etc/evenkeel/nft /etc/evenkeel/authorized_keys
+# On the file system of the targets, so that each file is replaced in one step; root's alone, since secrets lie in it.
+e=/etc/evenkeel
+d=$e/.settle
+rm -rf "$d"
+[ -d "$e/nft" ] && [ -d "$e/authorized_keys" ] || mkdir -p "$e/nft" "$e/authorized_keys"
+(umask 077 && mkdir "$d")
 tar -x -p --no-same-owner -C "$d" -f -
 # The last of the archive. Where the sender died, tar takes one that ends between two files for whole, and keys would be missing.
-[ -e "$d/settings.env" ] || {
+[ -e "$d/record" ] || {
 	echo "what is to be laid did not arrive in full"
 	exit 1
 }
+
+# What was laid before, part by part. From here on the machine's own record says that it is not known.
+none=-
+: >"$d/was"
+if [ -e "$e/settled" ]; then
+	none=unknown
+	while IFS= read -r line; do printf '%s\n' "$line"; done <"$e/settled" >"$d/was"
+	echo laying >"$e/settled"
+else
+	# Whoever logs in to settle reads it without sudo; others have no business with it.
+	(umask 027 && echo laying >"$e/settled")
+	[ -z "${SUDO_GID-}" ] || chgrp "$SUDO_GID" "$e/settled"
+fi
 
 # /etc/hosts may be a mount point (containers), so it is written in place, and only our block of it.
 theirs=
@@ -40,27 +56,77 @@ while IFS= read -r line; do
 done <"$d/hosts"
 printf '%s# evenkeel: machines\n%s# evenkeel: end\n' "$theirs" "$machines" >/etc/hosts
 
-for f in /etc/evenkeel/authorized_keys/*; do
-	[ -e "$d/keys/${f##*/}" ] || rm -f "$f"
-done
-mv -f "$d"/keys/* /etc/evenkeel/authorized_keys/
-mv -f "$d/settings.env" /etc/evenkeel/settings.env
-mv -f "$d/rules.nft" /etc/evenkeel/nft/rules.nft
+# Files of a folder that are not laid any more go, the others are replaced one by one.
+lay() {
+	for f in "$e/$2"/*; do
+		[ ! -e "$f" ] || [ -e "$d/$1/${f##*/}" ] || rm -f "$f"
+	done
+	[ ! -d "$d/$1" ] || mv -f "$d/$1"/* "$e/$2/"
+}
+lay keys authorized_keys
+if [ -d "$d/secrets" ] && [ ! -d "$e/secrets" ]; then
+	(umask 077 && mkdir "$e/secrets")
+fi
+lay secrets secrets
+if [ -d "$d/tls" ]; then
+	[ -d "$e/tls" ] || mkdir "$e/tls"
+	mv -f "$d/tls"/* "$e/tls/" # certificate and key are not in there where the machine keeps its own
+elif [ -d "$e/tls" ]; then
+	rm -rf "$e/tls"
+fi
+if [ -e "$d/data" ]; then
+	mv -f "$d/settings.env" "$d/data" "$e/"
+else
+	mv -f "$d/settings.env" "$e/"
+	[ ! -e "$e/data" ] || rm -f "$e/data"
+fi
+mv -f "$d/rules.nft" "$e/nft/rules.nft"
 nft -f /etc/nftables.conf
 
+complain() {
+	echo "$1 failed:"
+	journalctl -q -b -o cat -n 15 -u "$1" || :
+}
 # The steps of first boot may still run; they join here. A failed one fails Settle, with its own words.
 units='evenkeel-grow.service evenkeel-firstboot.service'
+[ ! -s "$e/data" ] || units="evenkeel-data.service $units"
 echo "waiting for $units"
 # shellcheck disable=SC2086 # two words
 if ! systemctl start $units; then
 	for unit in $units; do
-		systemctl -q is-active "$unit" && continue
-		echo "$unit failed:"
-		journalctl -q -b -o cat -n 15 -u "$unit" || :
+		systemctl -q is-active "$unit" || complain "$unit"
 	done
 	exit 1
 fi
 
-echo "$1" >"$d/settled"
-mv -f "$d/settled" /etc/evenkeel/settled
+# said_of PART RECORD: sets said to what the record says of the part, else to $none.
+said_of() {
+	said=$none
+	while read -r part digest; do
+		[ "$part" != "$1" ] || said=$digest
+	done <"$2"
+}
+# Services that asked for it are restarted when what they read differs from before. One that never ran, or was stopped, stays so.
+restart=
+while read -r changed unit; do
+	said_of "$changed" "$d/was"
+	was=$said
+	said_of "$changed" "$d/record"
+	case " $restart " in *" $unit "*) continue ;; esac
+	[ "$was" = "$said" ] || restart="$restart $unit"
+done <"$d/restart"
+for unit in $restart; do
+	case $(systemctl is-active "$unit" || :) in
+	active | activating | reloading) ;;
+	failed) systemctl reset-failed "$unit" ;; # it may have failed for want of what was laid now, and often
+	*) continue ;;
+	esac
+	systemctl restart "$unit" || {
+		complain "$unit"
+		exit 1
+	}
+	echo "restarted $unit"
+done
+
+while IFS= read -r line; do printf '%s\n' "$line"; done <"$d/record" >"$e/settled"
 rm -rf "$d"

@@ -40,7 +40,7 @@ func payload(t *testing.T, cut bool, files ...string) []byte {
 }
 
 // lay runs the script on a machine as Settle does.
-func lay(t *testing.T, c *providers.Core, m providers.Machine, digest string, stdin []byte) error {
+func lay(t *testing.T, c *providers.Core, m providers.Machine, stdin []byte) error {
 	t.Helper()
 	script, err := os.ReadFile("settle.sh")
 	if err != nil {
@@ -52,7 +52,7 @@ func lay(t *testing.T, c *providers.Core, m providers.Machine, digest string, st
 	}
 	defer client.Close()
 	var out bytes.Buffer
-	err = client.Run(t.Context(), ssh.Command{Line: "sudo -n sh -c " + ssh.Quote(string(script)) + " settle " + digest, Stdin: bytes.NewReader(stdin), Stdout: &out, Stderr: &out})
+	err = client.Run(t.Context(), ssh.Command{Line: "sudo -n sh -c " + ssh.Quote(string(script)), Stdin: bytes.NewReader(stdin), Stdout: &out, Stderr: &out})
 	if err != nil {
 		return fmt.Errorf("%w: %s", err, out.String())
 	}
@@ -64,7 +64,7 @@ func TestSettleCutShortTakesNoKeyAway(t *testing.T) {
 	m := up(t, c, providers.UpOptions{}).Machines[0]
 	keys := on(t, c, m, "ls /etc/evenkeel/authorized_keys")
 	// A client killed while it sends leaves a tar that ends between two files, which tar takes for whole.
-	if err := lay(t, c, m, "cut", payload(t, true, "hosts", "", "keys/deploy", "ssh-ed25519 AAAA\n")); err == nil {
+	if err := lay(t, c, m, payload(t, true, "hosts", "", "keys/deploy", "ssh-ed25519 AAAA\n")); err == nil {
 		t.Error("half an archive was laid")
 	}
 	if got := on(t, c, m, "ls /etc/evenkeel/authorized_keys"); got != keys {
@@ -82,9 +82,9 @@ func TestTwoSettlesAtOnceLeaveWhatOneOfThemLaid(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range 8 {
 		text := strings.Repeat(fmt.Sprintf("N%d=\"\"\n", i), 4000)
-		body := payload(t, false, "hosts", "", "keys/evenkeel", keys, "rules.nft", "", "settings.env", text)
+		body := payload(t, false, "hosts", "", "keys/evenkeel", keys, "rules.nft", "", "settings.env", text, "restart", "", "record", fmt.Sprintf("N%d=\n", i))
 		wg.Go(func() {
-			if err := lay(t, c, m, fmt.Sprintf("N%d=", i), body); err != nil {
+			if err := lay(t, c, m, body); err != nil {
 				t.Error(err)
 			}
 		})
@@ -94,7 +94,7 @@ func TestTwoSettlesAtOnceLeaveWhatOneOfThemLaid(t *testing.T) {
 	if laid := on(t, c, m, "cut -d'\"' -f1 /etc/evenkeel/settings.env | sort -u"); strings.TrimSpace(laid) != settled {
 		t.Errorf("settings are those of %q, the record says %q", laid, settled)
 	}
-	if left := on(t, c, m, "ls -d /run/evenkeel-settle.*/ 2>/dev/null || :"); left != "" {
+	if left := on(t, c, m, "ls -d /etc/evenkeel/.settle 2>/dev/null || :"); left != "" {
 		t.Errorf("left behind: %s", left)
 	}
 }

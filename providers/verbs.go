@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/evenkeel/evenkeel/envs"
 	"github.com/evenkeel/evenkeel/providers/ssh"
@@ -95,7 +94,7 @@ type Status struct {
 	Kind    string `json:"kind"`
 	Planned bool   `json:"planned"`          // in the plan
 	Differs bool   `json:"differs"`          // its spec digest is not the plan's
-	Ready   *bool  `json:"ready,omitempty"`  // nil: not asked (only with check)
+	Ready   *bool  `json:"ready,omitempty"`  // nil: not asked (only with check), or not known: Reason says why
 	Reason  string `json:"reason,omitempty"` // why it is not ready
 	// Unreachable: it did not answer, so whether it is ready is unknown.
 	Unreachable bool `json:"unreachable,omitempty"`
@@ -137,7 +136,9 @@ func (c *Core) Status(ctx context.Context, check bool) ([]Status, error) {
 		}
 		err := c.ready(ctx, m, s.Machine, all)
 		ok := err == nil
-		s.Ready = &ok
+		if !errors.Is(err, errNotCompared) {
+			s.Ready = &ok
+		}
 		if err != nil {
 			s.Reason = err.Error()
 			s.Unreachable = s.State == Unknown || errors.Is(err, ssh.ErrUnreachable)
@@ -152,38 +153,4 @@ func indexes[T any](s []T) []int {
 		n[i] = i
 	}
 	return n
-}
-
-// readyTime bounds the look at one machine: a connection, and two commands.
-const readyTime = 30 * time.Second
-
-// ready says why a machine is not running, finished, settled and healthy; nil where it is. It takes readyTime at most, less where the
-// deadline is shorter.
-func (c *Core) ready(ctx context.Context, m envs.Machine, there Machine, all []Machine) error {
-	limit := min(readyTime, c.deadline())
-	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("%w in full within %s", ssh.ErrUnreachable, limit))
-	defer cancel()
-	client, err := c.Dial(ctx, there, "")
-	if errors.Is(err, ssh.ErrUnfinished) {
-		return fmt.Errorf("%w: a run did not end well, `evenkeel up` remakes it", err)
-	}
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	want, err := newSettlement(c.Plan, m, all, c.loginKeys())
-	if err != nil {
-		return err
-	}
-	digest, err := settledDigest(ctx, client)
-	if err != nil {
-		return err
-	}
-	if digest != want.digest {
-		return errors.New("names, keys, settings or rules are not as defined: `evenkeel up` lays them")
-	}
-	if m.Health == nil {
-		return nil
-	}
-	return probe(ctx, client, there, m.Health)
 }
