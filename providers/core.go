@@ -62,6 +62,7 @@ const (
 	Replace Action = "replace" // spec differs; needs UpOptions.Replace
 	Await   Action = "await"   // its place does not say how it is: the provider waits for another run that makes it, or says why not
 	Extra   Action = "extra"   // there, but not in the plan; left alone
+	Restore Action = "restore" // a data disk was brought back to a snapshot
 )
 
 // Change is one machine and what is, or would be, done with it. Reasons are for people: "memory: 512 MiB to 1 GiB".
