@@ -54,6 +54,9 @@ func newApt(ctx context.Context, dir string, archives []archive, pins []want, li
 	if err != nil {
 		return nil, err
 	}
+	if err := layKeys(dir, archives); err != nil {
+		return nil, err
+	}
 	for name, text := range map[string]string{
 		"apt.conf":        aptConfig(dir) + config,
 		"sources.list":    aptSources(archives),
@@ -65,6 +68,20 @@ func newApt(ctx context.Context, dir string, archives []archive, pins []want, li
 		}
 	}
 	return a, nil
+}
+
+// layKeys writes the keys that the recipe brings into dir, as they were when the recipe was loaded, and tells the archives so.
+func layKeys(dir string, archives []archive) error {
+	for i, a := range archives {
+		if a.key == nil {
+			continue
+		}
+		archives[i].keyring = filepath.Join(dir, fmt.Sprintf("key-%d%s", i, a.key.keyExt()))
+		if err := os.WriteFile(archives[i].keyring, a.key.data, 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func aptConfig(dir string) string {

@@ -92,8 +92,7 @@ func (s *Store) buildTree(ctx context.Context, r *Recipe, work, tree string, p p
 	if err := os.Symlink(base, filepath.Join(work, "base.tar")); err != nil {
 		return "", err
 	}
-	content := func(sum string) ([]byte, error) { return os.ReadFile(s.packagePath(sum)) }
-	if err := r.spec.layWork(work, r.Lock.Time, content); err != nil {
+	if err := r.spec.layWork(work, r.Lock.Time, s.packagePath); err != nil {
 		return "", err
 	}
 	m := &Manifest{Format: 1, Recipe: r.Name, Release: r.Lock.From, Key: r.Key(), Time: r.Lock.Time}
@@ -173,13 +172,12 @@ func (s *Store) buildBase(ctx context.Context, r *Recipe, work string, p progres
 	if err := s.layRepo(ctx, repo, codename, packages); err != nil {
 		return err
 	}
-	files, err := tarOf(baseFiles(r.Lock.From), r.Lock.Time)
-	if err != nil {
+	if err := writeTar(filepath.Join(work, "guest.tar"), baseFiles(r.Lock.From), r.Lock.Time); err != nil {
 		return err
 	}
 	enable, mask := guest.Services()
 	for name, data := range map[string][]byte{
-		"guest.tar": files, "enable": linesOf(enable), "mask": linesOf(mask), "user": linesOf([]string{loginAccount()}), "base.sh": baseScript,
+		"enable": linesOf(enable), "mask": linesOf(mask), "user": linesOf([]string{loginAccount()}), "base.sh": baseScript,
 	} {
 		if err := os.WriteFile(filepath.Join(work, name), data, 0o644); err != nil {
 			return err
@@ -228,7 +226,7 @@ func mmdebstrapArgs(codename, repo string, packages []LockedPackage) []string {
 	return []string{
 		"--verbose", "--mode=root", "--format=tar", "--variant=essential", "--include=" + strings.Join(names, ","),
 		"--dpkgopt=force-unsafe-io", "--essential-hook=" + noInitrd, `--customize-hook=sh "$EVENKEEL_WORK/base.sh" "$1"`,
-		codename, "-", "deb [trusted=yes] copy:" + repo + " ./",
+		codename, "-", "deb [trusted=yes] copy:" + strings.ReplaceAll(repo, " ", "%20") + " ./",
 	}
 }
 

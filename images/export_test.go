@@ -5,6 +5,7 @@ package images
 import (
 	"context"
 	"io"
+	"time"
 
 	"github.com/evenkeel/evenkeel/internal/progress"
 )
@@ -22,6 +23,27 @@ func (s *Store) FetchPackages(ctx context.Context, r *Recipe) error {
 
 // FinishTree is the last step of a build.
 func FinishTree(r io.Reader, w io.Writer, m *Manifest) (string, error) { return finishTree(r, w, m) }
+
+// LateTar writes the tar of what r lays after its packages; fetched is where a file of that hash lies.
+func LateTar(r *Recipe, name string, fetched func(sha256 string) string) error {
+	return writeTar(name, r.spec.late(fetched), time.Time{})
+}
+
+// Lines is what a foreign program's output comes to, line by line.
+func Lines(output string) []string {
+	var all []string
+	w := &lineWriter{each: func(line string) { all = append(all, line) }}
+	_, _ = w.Write([]byte(output)) // never fails
+	w.flush()
+	return all
+}
+
+// AptSources is the sources.list that r is resolved with, in the folder dir.
+func AptSources(r *Recipe, dir string) (string, error) {
+	archives := r.spec.archives()
+	err := layKeys(dir, archives)
+	return aptSources(archives), err
+}
 
 // WantsOf is the digest a lock of r must bear.
 func WantsOf(r *Recipe) string { return r.spec.wants() }

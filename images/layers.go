@@ -6,9 +6,10 @@ import (
 	"archive/tar"
 	"bytes"
 	"cmp"
+	"errors"
 	"fmt"
+	"io"
 	"os"
-	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -24,13 +25,14 @@ type laid struct {
 	mode         int64  // permissions
 	owner, group string // root where empty
 	data         []byte
+	from         string // a file that holds the content instead
 	dir          bool
 	link         string
 }
 
-func (f laid) header(newest time.Time) *tar.Header {
+func (f laid) header(size int64, newest time.Time) *tar.Header {
 	h := &tar.Header{
-		Typeflag: tar.TypeReg, Name: "." + f.path, Mode: f.mode, Size: int64(len(f.data)), ModTime: newest, Format: tar.FormatPAX,
+		Typeflag: tar.TypeReg, Name: "." + f.path, Mode: f.mode, Size: size, ModTime: newest, Format: tar.FormatPAX,
 		Uname: cmp.Or(f.owner, "root"), Gname: cmp.Or(f.group, "root"),
 	}
 	switch {
@@ -42,21 +44,45 @@ func (f laid) header(newest time.Time) *tar.Header {
 	return h
 }
 
-// tarOf is a tar of files for the sandbox to unpack, owners by name. Folders that are there already keep their mode and owner.
-func tarOf(files []laid, newest time.Time) ([]byte, error) {
-	var b bytes.Buffer
-	out := tar.NewWriter(&b)
+// writeTar makes the tar name of files for the sandbox to unpack, owners by name. Folders that are there already keep their mode and owner.
+func writeTar(name string, files []laid, newest time.Time) (err error) {
+	f, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	out := tar.NewWriter(f)
 	slices.SortStableFunc(files, func(x, y laid) int { return cmp.Compare(x.path, y.path) })
 	for _, f := range files {
-		if err := out.WriteHeader(f.header(newest)); err != nil {
-			return nil, fmt.Errorf("cannot lay %s: %w", f.path, err)
-		}
-		if _, err := out.Write(f.data); err != nil {
-			return nil, err
+		if err := f.write(out, newest); err != nil {
+			return fmt.Errorf("cannot lay %s: %w", f.path, err)
 		}
 	}
-	err := out.Close()
-	return b.Bytes(), err
+	return out.Close()
+}
+
+func (f laid) write(out *tar.Writer, newest time.Time) error {
+	if f.from == "" {
+		if err := out.WriteHeader(f.header(int64(len(f.data)), newest)); err != nil {
+			return err
+		}
+		_, err := out.Write(f.data)
+		return err
+	}
+	in, err := os.Open(f.from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	info, err := in.Stat()
+	if err != nil {
+		return err
+	}
+	if err := out.WriteHeader(f.header(info.Size(), newest)); err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	return err
 }
 
 // baseFiles are what every image of a release holds besides packages.
@@ -84,8 +110,8 @@ func (s spec) early() []laid {
 	return files
 }
 
-// late are the recipe's other files, and what its other keys come to as files. content gives what was fetched, by hash.
-func (s spec) late(content func(sha256 string) ([]byte, error)) ([]laid, error) {
+// late are the recipe's other files, and what its other keys come to as files. fetched is where a file of that hash lies.
+func (s spec) late(fetched func(sha256 string) string) []laid {
 	var files []laid
 	for _, f := range s.Files {
 		if !f.Early {
@@ -93,11 +119,7 @@ func (s spec) late(content func(sha256 string) ([]byte, error)) ([]laid, error) 
 		}
 	}
 	for _, f := range s.Fetch {
-		data, err := content(f.SHA256)
-		if err != nil {
-			return nil, fmt.Errorf("cannot read what was fetched for %s: %w", f.To, err)
-		}
-		files = append(files, laid{path: f.To, mode: f.Mode, data: data})
+		files = append(files, laid{path: f.To, mode: f.Mode, from: fetched(f.SHA256)})
 	}
 	for i, st := range s.Firstboot {
 		name := fmt.Sprintf("%s/%02d-%s", guest.StepsDir, i+1, st.Name)
@@ -111,12 +133,20 @@ func (s spec) late(content func(sha256 string) ([]byte, error)) ([]laid, error) 
 		files = append(files, laid{path: "/etc/sysctl.d/60-recipe.conf", mode: 0o644, data: []byte(b.String())})
 	}
 	for i, src := range s.Sources {
-		key := fmt.Sprintf("/etc/apt/keyrings/recipe-%d%s", i+1, cmp.Or(path.Ext(src.Key.Path), ".gpg"))
+		key := fmt.Sprintf("/etc/apt/keyrings/recipe-%d%s", i+1, src.Key.keyExt())
 		line := fmt.Sprintf("deb [signed-by=%s] %s %s %s\n", key, src.URL, src.Suite, strings.Join(src.Components, " "))
 		files = append(files, laid{path: key, mode: 0o644, data: src.Key.data},
 			laid{path: fmt.Sprintf("/etc/apt/sources.list.d/recipe-%d.list", i+1), mode: 0o644, data: []byte(line)})
 	}
-	return files, nil
+	return files
+}
+
+// keyExt is the ending by which apt knows a keyring's form.
+func (in input) keyExt() string {
+	if bytes.HasPrefix(bytes.TrimSpace(in.data), []byte("-----BEGIN PGP")) {
+		return ".asc"
+	}
+	return ".gpg"
 }
 
 // runnable is a script with a first line that says what runs it.
@@ -128,26 +158,19 @@ func (in input) runnable() []byte {
 }
 
 // layWork writes what scripts/recipe.sh reads into dir.
-func (s spec) layWork(dir string, newest time.Time, content func(string) ([]byte, error)) error {
-	late, err := s.late(content)
-	if err != nil {
+func (s spec) layWork(dir string, newest time.Time, fetched func(string) string) error {
+	late := s.late(fetched)
+	if err := writeTar(filepath.Join(dir, "early.tar"), s.early(), newest); err != nil {
 		return err
 	}
-	earlyTar, err := tarOf(s.early(), newest)
-	if err != nil {
-		return err
-	}
-	lateTar, err := tarOf(late, newest)
-	if err != nil {
+	if err := writeTar(filepath.Join(dir, "files.tar"), late, newest); err != nil {
 		return err
 	}
 	files := map[string][]byte{
-		"early.tar": earlyTar,
-		"files.tar": lateTar,
-		"packages":  linesOf(wantNames(s.Packages)),
-		"accounts":  linesOf(s.useradd()),
-		"owners":    linesOf(owners(late)),
-		"services":  linesOf(s.serviceDeeds()),
+		"packages": linesOf(wantNames(s.Packages)),
+		"accounts": linesOf(s.useradd()),
+		"owners":   linesOf(owners(late)),
+		"services": linesOf(s.serviceDeeds()),
 	}
 	for name, data := range files {
 		if err := os.WriteFile(filepath.Join(dir, name), data, 0o644); err != nil {

@@ -21,8 +21,11 @@ type Pruned struct {
 	Bytes  int64    `json:"bytes"` // freed, of images and files together
 }
 
+// inUse is how long a package or stage stays after a build took it up: longer than builds last, since they hold no lock on it.
+const inUse = time.Hour
+
 // Prune removes images built before the given time whose keys are not in keep, and packages and build stages that no build used since
-// then. What a running build holds stays. With dryRun nothing is removed. After cancel the store is whole and a part of the work is done.
+// then, an hour ago at least. What a running build holds stays. With dryRun nothing is removed. After cancel the store is whole and a part of the work is done.
 func (s *Store) Prune(ctx context.Context, before time.Time, keep []string, dryRun bool) (Pruned, error) {
 	var out Pruned
 	all, err := s.List()
@@ -79,7 +82,7 @@ func (s *Store) pruneFolder(ctx context.Context, folder, lock string, wanted fun
 			return context.Cause(ctx)
 		}
 		info, err := e.Info()
-		if err != nil || !wanted(e) || !info.ModTime().Before(before) {
+		if err != nil || !wanted(e) || !info.ModTime().Before(before) || time.Since(info.ModTime()) < inUse {
 			continue
 		}
 		name := filepath.Join(s.dir, folder, e.Name())

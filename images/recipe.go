@@ -144,14 +144,14 @@ func (s spec) archives() []archive {
 	all := releases()[s.From].withMirror(s.Mirror)
 	for i := range all {
 		if s.Keyring != nil {
-			all[i].keyring = s.Keyring.Path
+			all[i].key = s.Keyring
 		} else {
 			all[i].keyring = releases()[s.From].keyring
 		}
 	}
 	for _, src := range s.Sources {
 		all = append(all, archive{
-			name: sourceName(src), url: src.URL, suite: src.Suite, components: src.Components, keyring: src.Key.Path,
+			name: sourceName(src), url: src.URL, suite: src.Suite, components: src.Components, key: &src.Key,
 		})
 	}
 	return all

@@ -24,6 +24,7 @@ type archive struct {
 	components []string
 	snapshot   string // service that keeps superseded packages: URL up to the time stamp; "" for none
 	keyring    string // absolute path, or "" for the release's
+	key        *input // instead of keyring: one that the recipe brings, as it was loaded
 	own        bool   // the release's own, not a recipe's source
 }
 

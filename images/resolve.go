@@ -177,6 +177,9 @@ func wantNames(packages []want) []string {
 
 func checkKeyrings(r *Recipe, archives []archive) error {
 	for _, a := range archives {
+		if a.key != nil {
+			continue
+		}
 		if _, err := os.Stat(a.keyring); err == nil {
 			continue
 		}

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unicode"
 )
 
 // sandbox is one command as root in namespaces of its own: mounts, processes, network (none but a loopback that is down), IPC, host
@@ -146,7 +147,7 @@ func (w *lineWriter) flush() {
 	if len(w.part) == 0 {
 		return
 	}
-	line := strings.ToValidUTF8(string(w.part), "\ufffd")
+	line := printable(string(w.part))
 	w.part = w.part[:0]
 	w.last = append(w.last, line)
 	if len(w.last) > tailLines {
@@ -155,6 +156,19 @@ func (w *lineWriter) flush() {
 	if w.each != nil {
 		w.each(line)
 	}
+}
+
+// printable is a line of a foreign program as a terminal may show it: with nothing that moves its cursor or changes its title.
+func printable(line string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\t':
+			return ' '
+		case unicode.IsPrint(r):
+			return r
+		}
+		return '\ufffd'
+	}, line)
 }
 
 func (w *lineWriter) tail() string { return "  " + strings.Join(w.last, "\n  ") }
