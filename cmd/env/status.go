@@ -14,7 +14,7 @@ func (a *App) statusVerb() verb {
 	return verb{
 		name: "status", about: "show the environment's machines and where their ports are",
 		more: "Without --check it reads the place's records and contacts no machine. With --check the exit status is 0 where all is as defined, " +
-			"2 where a machine is missing, stopped, different or not ready, and 3 where one could not be asked.",
+			"2 where a machine is missing, stopped, different or not ready, and 3 where that is not known of one: it could not be asked, or its secrets could not be read here.",
 		flags: []cli.Flag{boolFlag("check", "contact each machine: certificate, settings, health")},
 		run:   runStatus,
 	}
@@ -93,6 +93,8 @@ func statusOf(list []providers.Status) error {
 			unknown = true
 		case !s.Planned, s.State != providers.Running, s.Differs, s.Ready != nil && !*s.Ready:
 			differs = true
+		case s.Ready == nil: // its secrets were not read here
+			unknown = true
 		}
 	}
 	switch {
