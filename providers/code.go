@@ -3,10 +3,235 @@
 package providers
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/evenkeel/evenkeel/envs"
+	"github.com/evenkeel/evenkeel/providers/ssh"
+	"github.com/evenkeel/evenkeel/providers/sync"
 )
 
+// CodeResult is one folder of code of one machine, after it was synced (local tiers) or delivered (elsewhere).
+type CodeResult struct {
+	sync.Result
+	Commit string `json:"commit,omitempty"` // elsewhere than on local tiers: what the machine holds now
+}
+
+// checkCode refuses, before anything is made, code that cannot be delivered: elsewhere than on this computer machines get a commit, and a folder that
+// differs from it only with AllowDirty.
+func (c *Core) checkCode(ctx context.Context, machines []envs.Machine) error {
+	if c.Plugin.Traits.Local {
+		return nil
+	}
+	seen := map[string]bool{}
+	var errs []error
+	for _, m := range machines {
+		for _, code := range m.Code {
+			if seen[code.From] {
+				continue
+			}
+			seen[code.From] = true
+			_, err := c.commit(ctx, code)
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// commit is what code's folder holds. It is asked once: all machines get the same, however long they take to come up.
+func (c *Core) commit(ctx context.Context, code envs.Code) (sync.Commit, error) {
+	c.commitLock.Lock()
+	defer c.commitLock.Unlock()
+	if known, ok := c.commits[code.From]; ok {
+		return known, nil
+	}
+	commit, err := sync.Inspect(ctx, code.From)
+	if err != nil {
+		return commit, &Error{Code: Invalid, Op: "bring up", Subject: "environment " + c.Plan.Env, Err: err}
+	}
+	if len(commit.Dirty) > 0 && !c.AllowDirty {
+		return commit, &Error{
+			Code: Denied, Op: "deliver", Subject: code.From, Hint: "commit or stash them, or add --allow-dirty",
+			Err: fmt.Errorf("it differs from commit %.12s: %s", commit.ID, strings.Join(commit.Dirty, ", ")),
+		}
+	}
+	if c.commits == nil {
+		c.commits = map[string]sync.Commit{}
+	}
+	c.commits[code.From] = commit
+	return commit, nil
+}
+
 // deliver brings the project's code to a settled machine, before its health is asked for.
-func (r *run) deliver(_ context.Context, _ envs.Machine, _ Machine) error { return nil }
+func (r *run) deliver(ctx context.Context, m envs.Machine, there Machine) error {
+	if len(m.Code) == 0 {
+		return nil
+	}
+	c := r.core
+	return c.stage(ctx, m.Name, StageCode, func() error {
+		var results []CodeResult
+		err := c.withCode(ctx, m, there, r.client(there), func(client *ssh.Client, code envs.Code, o sync.Options) error {
+			res, err := c.bring(ctx, client, m, code, o)
+			if err == nil {
+				results = append(results, res)
+			}
+			return err
+		})
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.code = append(r.code, results...)
+		for _, res := range results {
+			ch := r.changes[m.Name]
+			if res.Changed() && (ch.Action == Same || ch.Action == Settle || ch.Action == "") {
+				r.changes[m.Name] = Change{m.Name, Settle, append(ch.Reasons, res.reason())}
+			}
+		}
+		return err
+	})
+}
+
+func (r *CodeResult) reason() string {
+	if r.Commit != "" {
+		return fmt.Sprintf("%s: commit %.12s", r.To, r.Commit)
+	}
+	return fmt.Sprintf("%s: %d files to it, %d from it, %d deleted", r.To, r.Pushed, r.Pulled, r.Removed)
+}
+
+// withCode calls f for each of m's folders of code, with a session of the user who owns them. login may be nil.
+func (c *Core) withCode(ctx context.Context, m envs.Machine, there Machine, login *ssh.Client, f func(*ssh.Client, envs.Code, sync.Options) error) error {
+	if login == nil {
+		var err error
+		if login, err = c.Dial(ctx, there, ""); err != nil {
+			return err
+		}
+		defer login.Close()
+	}
+	user := cmp.Or(c.Plan.Access.User, LoginUser)
+	client := login
+	if user != LoginUser {
+		var err error
+		if client, err = c.Dial(ctx, there, user); err != nil {
+			return err
+		}
+		defer client.Close()
+	}
+	for _, code := range m.Code {
+		if err := f(client, code, sync.Options{Progress: c.Progress, Login: login, User: user}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// bring syncs or delivers one folder.
+func (c *Core) bring(ctx context.Context, client *ssh.Client, m envs.Machine, code envs.Code, o sync.Options) (CodeResult, error) {
+	pair := c.pair(m, code)
+	if c.Plugin.Traits.Local {
+		res, err := sync.Sync(ctx, client, pair, o)
+		if err != nil {
+			return CodeResult{}, err
+		}
+		return CodeResult{Result: *res}, nil
+	}
+	commit, err := c.commit(ctx, code)
+	if err != nil {
+		return CodeResult{}, err
+	}
+	delivered, err := sync.Deliver(ctx, client, pair, commit, o)
+	if err != nil {
+		return CodeResult{}, err
+	}
+	res := CodeResult{Result: sync.Result{Machine: m.Name, From: code.From, To: code.To, Conflicts: []sync.Conflict{}}, Commit: commit.Name()}
+	if delivered {
+		res.Pushed = 1 // the folder as a whole
+	}
+	return res, nil
+}
+
+func (c *Core) pair(m envs.Machine, code envs.Code) sync.Pair {
+	return sync.Pair{Machine: m.Name, From: code.From, To: code.To, State: sync.StateFile(c.CodeDir, c.Plan.Project, c.Plan.Env, m.Name, code.From, code.To)}
+}
+
+// coded are the named machines (all where names is empty) that have code and run. It is an error where a named one has none, or does not run.
+func (c *Core) coded(ctx context.Context, names []string) ([]seat, error) {
+	if !c.Plugin.Traits.Local {
+		return nil, &Error{Code: Unsupported, Op: "sync", Subject: "environment " + c.Plan.Env, Err: errors.New("its machines are not on this computer: `evenkeel up` delivers commits to them")}
+	}
+	picked, err := c.pick(names)
+	if err != nil {
+		return nil, err
+	}
+	have, err := c.found(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var list []seat
+	any := false
+	for _, m := range picked {
+		any = any || len(m.Code) > 0
+		switch there, ok := have.now[m.Name]; {
+		case len(m.Code) == 0 && len(names) > 0 && slices.Contains(names, m.Name):
+			return nil, &Error{Code: Invalid, Op: "sync", Subject: "machine " + m.Name, Err: errors.New("it has no code in env.yaml")}
+		case len(m.Code) == 0:
+		case !ok:
+			return nil, &Error{Code: NotFound, Op: "sync", Subject: "machine " + m.Name, Err: errors.New("it does not exist"), Hint: "evenkeel up"}
+		default:
+			list = append(list, seat{m, there})
+		}
+	}
+	if !any {
+		return nil, &Error{Code: Invalid, Op: "sync", Subject: "environment " + c.Plan.Env, Err: errors.New("no machine in it has code"), Hint: "say code: [{from: ./app, to: /srv/app}] at a machine in env.yaml"}
+	}
+	return list, nil
+}
+
+// SyncCode syncs the code of the named machines (all where names is empty) once, both ways, on a local tier. What one machine brings goes to the
+// others in the same call. A machine that fails hides no other. Conflicts are no error: they stand in the results, which are sorted by machine.
+func (c *Core) SyncCode(ctx context.Context, names []string, prefer sync.Side) ([]CodeResult, error) {
+	seats, err := c.coded(ctx, names)
+	if err != nil {
+		return nil, err
+	}
+	all := make([][]CodeResult, len(seats))
+	pass := func(i int) error {
+		s := seats[i]
+		return c.stage(ctx, s.Name, StageCode, func() error {
+			at := 0
+			return c.withCode(ctx, s.Machine, s.there, nil, func(client *ssh.Client, code envs.Code, o sync.Options) error {
+				o.Prefer = prefer
+				res, err := c.bring(ctx, client, s.Machine, code, o)
+				if err != nil {
+					return err
+				}
+				if at < len(all[i]) {
+					res.add(all[i][at])
+					all[i][at] = res
+				} else {
+					all[i] = append(all[i], res)
+				}
+				at++
+				return nil
+			})
+		})
+	}
+	err = each(indexes(seats), pass)
+	if pulled := func(list []CodeResult) bool {
+		return slices.ContainsFunc(list, func(r CodeResult) bool { return r.Pulled+r.Removed > 0 })
+	}; err == nil && len(seats) > 1 && slices.ContainsFunc(all, pulled) {
+		err = each(indexes(seats), pass)
+	}
+	return slices.Concat(all...), err
+}
+
+// add counts what an earlier pass did too.
+func (r *CodeResult) add(earlier CodeResult) {
+	r.Pushed += earlier.Pushed
+	r.Pulled += earlier.Pulled
+	r.Removed += earlier.Removed
+	r.Bytes += earlier.Bytes
+	r.Seconds += earlier.Seconds
+}

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	gosync "sync"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -15,6 +16,7 @@ import (
 	"github.com/evenkeel/evenkeel/envs"
 	"github.com/evenkeel/evenkeel/images"
 	"github.com/evenkeel/evenkeel/providers/ssh"
+	"github.com/evenkeel/evenkeel/providers/sync"
 )
 
 // Core is one environment with all that the verbs need: a plan, and the place it is realized in. Its methods that change something may not run at
@@ -31,6 +33,9 @@ type Core struct {
 	Secrets envs.Values // of the plan's machines; verbs that settle need them all
 	// TLSDir holds the environment's certificate authority, key and all, 0700 and this user's; needed where Plan.TLS. Down removes it.
 	TLSDir string
+	// CodeDir is where it is kept what code was last synced with local machines; AllowDirty lets a folder that differs from its commit be delivered.
+	CodeDir    string
+	AllowDirty bool
 	// Confirmed is the environment ID that the user gave to let machines of a protected environment be removed.
 	Confirmed string
 	Owner     string        // user@host, for labels
@@ -39,6 +44,9 @@ type Core struct {
 	SettleDeadline time.Duration
 	Progress       Progress     // optional
 	Log            hclog.Logger // optional
+
+	commitLock gosync.Mutex
+	commits    map[string]sync.Commit // by folder: one call delivers one commit to all machines
 }
 
 // DefaultDeadline covers a first boot in emulation on a busy machine: 15 s alone, 160 s for three at once on two cores (measured).
@@ -78,6 +86,8 @@ type Result struct {
 	Changes  []Change  `json:"changes"` // one for each machine, Same included
 	Machines []Machine `json:"machines"`
 	Pending  bool      `json:"pending"` // something would have to be replaced and was not: exit status 2
+	// Code is what came of each folder of code. Conflicts in it are no error: exit status 2.
+	Code []CodeResult `json:"code,omitempty"`
 }
 
 // Changed reports whether the call did anything.

@@ -78,7 +78,7 @@ func (c *Core) rebuild(ctx context.Context, picked []envs.Machine, have held, ch
 	if err := errors.Join(append(objections, c.mayReplace(picked, have, o, false))...); err != nil {
 		return nil, err
 	}
-	if err := c.check(ctx, picked, changes); err != nil {
+	if err := errors.Join(c.checkCode(ctx, picked), c.check(ctx, picked, changes)); err != nil {
 		return nil, err
 	}
 	for _, m := range picked {

@@ -25,6 +25,7 @@ type run struct {
 	reached map[string]bool
 	fresh   map[string]Machine // made by this run: the one whose health is waited for
 	created []Machine          // made by this run where nothing was before
+	code    []CodeResult
 }
 
 func (c *Core) newRun() *run {
@@ -286,10 +287,11 @@ func (c *Core) unclear(have held) error {
 
 // result is what the run came to; of two machines in one role both are in it.
 func (r *run) result(machines []Machine) *Result {
-	res := &Result{Env: r.core.Plan.Env, Machines: machines}
+	res := &Result{Env: r.core.Plan.Env, Machines: machines, Code: r.code}
 	for _, name := range sortedKeys(r.changes) {
 		res.Changes = append(res.Changes, r.changes[name])
 	}
+	slices.SortStableFunc(res.Code, func(a, b CodeResult) int { return envs.CompareNames(a.Machine, b.Machine) })
 	slices.SortFunc(res.Changes, func(a, b Change) int { return envs.CompareNames(a.Machine, b.Machine) })
 	slices.SortFunc(res.Machines, func(a, b Machine) int { return envs.CompareNames(a.Name, b.Name) })
 	return res

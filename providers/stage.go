@@ -18,6 +18,7 @@ const (
 	StageBoot    = "boot"    // until SSH answers
 	StageContact = "contact" // until it has its own, final host certificate
 	StageSettle  = "settle"  // names, keys, settings, rules; first boot's steps
+	StageCode    = "code"    // the project's code, synced or delivered
 	StageHealth  = "health"
 	StageReady   = "ready"
 )

@@ -54,7 +54,7 @@ func (c *Core) Up(ctx context.Context, o UpOptions) (*Result, error) {
 	if err := c.mayReplace(later, have, o.Roll, atOnce); err != nil {
 		return nil, err
 	}
-	if err := c.check(ctx, picked, changes); err != nil {
+	if err := errors.Join(c.checkCode(ctx, picked), c.check(ctx, picked, changes)); err != nil {
 		return nil, err
 	}
 	if atOnce {

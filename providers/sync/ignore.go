@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing/format/gitignore"
@@ -34,18 +35,11 @@ func rulesOf(ctx context.Context, dir string) rules {
 	return &fileRules{dir: dir}
 }
 
-// git runs git in dir. What a hook of git that calls us has set is not its business.
+// git runs git in dir.
 func git(ctx context.Context, dir string, stdin []byte, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, "git", append([]string{"-c", "core.fsmonitor=false"}, args...)...)
 	cmd.Dir, cmd.Stdin = dir, bytes.NewReader(stdin)
-	for _, v := range os.Environ() {
-		switch name, _, _ := strings.Cut(v, "="); name {
-		case "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_NAMESPACE":
-		default:
-			cmd.Env = append(cmd.Env, v)
-		}
-	}
-	cmd.Env = append(cmd.Env, "GIT_OPTIONAL_LOCKS=0", "LC_ALL=C")
+	cmd.Env = gitEnv()
 	var said bytes.Buffer
 	cmd.Stderr = &said
 	out, err := cmd.Output()
@@ -56,6 +50,15 @@ func git(ctx context.Context, dir string, stdin []byte, args ...string) ([]byte,
 		err = fmt.Errorf("git %s: %w: %s", args[0], err, text)
 	}
 	return out, err
+}
+
+// gitEnv is our environment without what a hook of git has set for its own repository.
+func gitEnv() []string {
+	env := slices.DeleteFunc(os.Environ(), func(v string) bool {
+		name, _, _ := strings.Cut(v, "=")
+		return slices.Contains([]string{"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_NAMESPACE"}, name)
+	})
+	return append(env, "GIT_OPTIONAL_LOCKS=0", "LC_ALL=C")
 }
 
 type gitRules struct{ dir string }

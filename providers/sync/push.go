@@ -6,7 +6,6 @@ import (
 	"archive/tar"
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	_ "embed"
 	"errors"
 	"io"
@@ -80,7 +79,7 @@ func (p *push) write(ctx context.Context, to io.Writer, from tree, paths []strin
 			return context.Cause(ctx)
 		}
 		e := from[name]
-		sum, err := p.one(w, name, e)
+		sum, err := p.host.pack(w, "f/", name, e)
 		if fatal, ok := errors.AsType[*streamError](err); ok {
 			return fatal.error
 		}
@@ -94,63 +93,6 @@ func (p *push) write(ctx context.Context, to io.Writer, from tree, paths []strin
 	}
 	return w.Close()
 }
-
-// streamError is a failure of the stream itself, after which nothing can follow.
-type streamError struct{ error }
-
-// one writes one member. After an error that is no *streamError the archive goes on, and the member is not to be used.
-func (p *push) one(w *tar.Writer, name string, e entry) (sum [32]byte, err error) {
-	h := &tar.Header{Name: "f/" + name, Mode: 0o644, Size: e.Size, ModTime: timeOf(e.Time), Typeflag: tar.TypeReg, Format: tar.FormatPAX}
-	if e.Exec {
-		h.Mode = 0o755
-	}
-	if e.Kind == link {
-		if !p.host.same(name, e, true) {
-			return sum, errChanged
-		}
-		h.Typeflag, h.Linkname, h.Mode, h.ModTime = tar.TypeSymlink, e.Link, 0o777, time.Unix(0, 0)
-		if err := w.WriteHeader(h); err != nil {
-			return sum, &streamError{err}
-		}
-		return sum, nil
-	}
-	f, err := p.host.open(name, e)
-	if err != nil {
-		return sum, err
-	}
-	defer f.Close()
-	if err := w.WriteHeader(h); err != nil {
-		return sum, &streamError{err}
-	}
-	digest := sha256.New()
-	in := &onlyRead{r: io.TeeReader(f, digest)}
-	n, err := io.CopyN(w, in, e.Size)
-	if err != nil && in.err == nil { // the writer's
-		return sum, &streamError{err}
-	}
-	if _, err := io.CopyN(w, zeros{}, e.Size-n); err != nil { // shorter than it was
-		return sum, &streamError{err}
-	}
-	if n < e.Size || !p.host.same(name, e, true) {
-		return sum, errChanged
-	}
-	return [32]byte(digest.Sum(nil)), nil
-}
-
-// onlyRead remembers that its reader failed or ended.
-type onlyRead struct {
-	r   io.Reader
-	err error
-}
-
-func (o *onlyRead) Read(p []byte) (n int, err error) {
-	n, o.err = o.r.Read(p)
-	return n, o.err
-}
-
-type zeros struct{}
-
-func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
 // commit puts what was staged in place, deletes drop, and writes the marker id where it is not "". It returns the paths that were left as they
 // were, and why: the file there is newer than the scan, or something is in the way.

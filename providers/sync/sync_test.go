@@ -55,7 +55,9 @@ func newRig(t testing.TB) *rig {
 	}
 	shell := sshtest.Shell(dir)
 	server, err := sshtest.Serve(context.Background(), sshtest.Config{
-		HostKeys:   func() ([]sshtest.HostKey, error) { return []sshtest.HostKey{{Private: private, Certificate: cert}}, nil },
+		HostKeys: func() ([]sshtest.HostKey, error) {
+			return []sshtest.HostKey{{Private: private, Certificate: cert}}, nil
+		},
 		Authorized: func(string) []string { return id.PublicKeys() },
 		Exec: func(ctx context.Context, s *sshtest.Session) int {
 			if r.before != nil {
