@@ -48,7 +48,11 @@ func runDown(ctx context.Context, c *call) error {
 	d, tell := c.show()
 	defer d.stop()
 	defer c.tellInterrupt(ctx, d, "ending")()
-	p, err := c.open(ctx, placeOptions{change: true, identity: !all, progress: tell})
+	o := placeOptions{change: true, progress: tell}
+	if !all { // the others are settled
+		o.identity, o.secrets = true, everySecret
+	}
+	p, err := c.open(ctx, o)
 	if err != nil {
 		return err
 	}

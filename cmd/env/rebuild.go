@@ -5,8 +5,6 @@ package main
 import (
 	"context"
 
-	"github.com/urfave/cli/v2"
-
 	"github.com/evenkeel/evenkeel/providers"
 )
 
@@ -16,7 +14,7 @@ func (a *App) rebuildVerb() verb {
 		more: "One after the other (or --max at once), each healthy before the next; the first failure ends it. Data disks stay and are found by the new machine. " +
 			"With `rebuild: {order: surge}` the new machine serves before the old one goes. The last healthy machine of a kind, and one that has no data disk " +
 			"and is not stateless, is rebuilt only when asked for in so many words; a protected environment asks for its ID.",
-		flags: []cli.Flag{maxFlag(), downtimeFlag(), destroyFlag(), yesFlag(), lockedFlag(), withinFlag()},
+		flags: append(rollFlags(), lockedFlag(), withinFlag()),
 		run:   runRebuild,
 	}
 }

@@ -15,16 +15,14 @@ import (
 // replacing is what verbs that replace machines ask a protected environment's ID for.
 const replacing = "replace machines"
 
-func maxFlag() cli.Flag {
-	return &cli.IntFlag{Name: "max", Usage: "replace `N` machines at once", Value: 1, DefaultText: "1"}
-}
-
-func downtimeFlag() cli.Flag {
-	return boolFlag("allow-downtime", "replace also the last healthy machine of a kind")
-}
-
-func destroyFlag() cli.Flag {
-	return boolFlag("destroy-data", "replace also machines whose own disk may hold data")
+// rollFlags are those of verbs that replace machines.
+func rollFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.IntFlag{Name: "max", Usage: "replace `N` machines at once", Value: 1, DefaultText: "1"},
+		boolFlag("allow-downtime", "replace also the last healthy machine of a kind"),
+		boolFlag("destroy-data", "replace also machines whose own disk may hold data"),
+		yesFlag(),
+	}
 }
 
 func yesFlag() cli.Flag {

@@ -15,18 +15,25 @@ func (a *App) stopVerb() verb {
 }
 
 func (a *App) startVerb() verb {
-	return verb{name: "start", args: "[NAME...]", about: "start stopped machines", flags: []cli.Flag{withinFlag()}, run: runStart}
+	return verb{name: "start", args: "[NAME...]", about: "start stopped or suspended machines", flags: startFlags(), run: runStart}
 }
+
+func startFlags() []cli.Flag { return []cli.Flag{withinFlag()} }
 
 // deed is what `stop` and `suspend` print with --json.
 type deed struct {
 	Env      string   `json:"env"`
-	Machines []string `json:"machines"` // that were stopped or removed
+	Machines []string `json:"machines"` // that were stopped, suspended or removed
 }
 
 func runStop(ctx context.Context, c *call) error {
+	return c.halt(ctx, "stopped", "nothing to stop", func(p *place) ([]providers.Machine, error) { return p.Stop(ctx, c.args) })
+}
+
+// halt is what the verbs have in common after which machines do not run.
+func (c *call) halt(ctx context.Context, did, none string, f func(*place) ([]providers.Machine, error)) error {
 	if c.cut {
-		return usagef("stop takes machine names, got -- besides")
+		return usagef("%s takes machine names, got -- besides", c.flag.Command.Name)
 	}
 	d, tell := c.show()
 	defer d.stop()
@@ -36,12 +43,12 @@ func runStop(ctx context.Context, c *call) error {
 		return err
 	}
 	defer p.close()
-	stopped, err := p.Stop(ctx, c.args)
+	halted, err := f(p)
 	d.stop()
 	if err != nil {
 		return err
 	}
-	return c.printDeed("stopped", "nothing to stop", p.Plan.Env, stopped)
+	return c.printDeed(did, none, p.Plan.Env, halted)
 }
 
 func (c *call) printDeed(did, none, env string, machines []providers.Machine) error {

@@ -17,10 +17,10 @@ func (a *App) upVerb() verb {
 		name: "up", args: "[NAME...]", about: "make the environment exist, run and be as defined",
 		more: "Without a NAME it is about all machines. It destroys nothing: where a machine would have to be replaced it says so and ends with exit status 2; " +
 			"--replace does it. A missing image lock is written, a missing image is built.",
-		flags: []cli.Flag{
+		flags: append(rollFlags(),
 			boolFlag("replace", "replace machines that differ from the definition: on local tiers all at once, elsewhere as `rebuild` does"),
-			maxFlag(), downtimeFlag(), destroyFlag(), yesFlag(), lockedFlag(), withinFlag(),
-		},
+			lockedFlag(), withinFlag(),
+		),
 		run: runUp,
 	}
 }
@@ -29,7 +29,7 @@ func withinFlag() cli.Flag {
 	return &cli.StringFlag{Name: "within", Usage: "give a machine `TIME` to its first answer (else $EVENKEEL_BOOT_DEADLINE, else " + providers.DefaultDeadline.String() + ")"}
 }
 
-// upped is what `up`, `start` and `rebuild` print with --json. docs/json.md describes it.
+// upped is what the verbs that bring machines to ready print with --json. docs/json.md describes it.
 type upped struct {
 	Env      string             `json:"env"`
 	Changed  bool               `json:"changed"`
@@ -71,6 +71,13 @@ func runUp(ctx context.Context, c *call) error {
 
 // work is what the verbs have in common that bring machines to ready: locks, images, progress, result.
 func (c *call) work(ctx context.Context, o placeOptions, f func(context.Context, *place) (*providers.Result, error)) error {
+	return c.workOn(ctx, o, func(ctx context.Context, p *place, _ display) (*providers.Result, error) { return f(ctx, p) }, c.printUp)
+}
+
+// workOn is work for verbs that have something to say meanwhile, or print the result in their own way.
+func (c *call) workOn(ctx context.Context, o placeOptions, f func(context.Context, *place, display) (*providers.Result, error),
+	print func(*place, *providers.Result, time.Duration) error,
+) error {
 	began := time.Now()
 	within, err := c.deadline()
 	if err != nil {
@@ -101,7 +108,7 @@ func (c *call) work(ctx context.Context, o placeOptions, f func(context.Context,
 			return err
 		}
 	}
-	res, err := f(ctx, p)
+	res, err := f(ctx, p, d)
 	d.stop()
 	if err != nil {
 		if o.undoes && isCancel(err) && len(notCancels(err)) == 0 {
@@ -109,7 +116,7 @@ func (c *call) work(ctx context.Context, o placeOptions, f func(context.Context,
 		}
 		return err
 	}
-	if err := c.printUp(p, res, time.Since(began)); err != nil {
+	if err := print(p, res, time.Since(began)); err != nil {
 		return err
 	}
 	if res.Pending {
@@ -138,13 +145,20 @@ func (c *call) tellInterrupt(ctx context.Context, d display, doing string) func(
 	})
 }
 
+func uppedOf(res *providers.Result, span time.Duration) upped {
+	u := upped{
+		Env: res.Env, Changed: res.Changed(), Pending: res.Pending, Seconds: span.Seconds(),
+		Changes: append([]providers.Change{}, res.Changes...), Machines: []machineLine{},
+	}
+	for _, m := range res.Machines {
+		u.Machines = append(u.Machines, lineOf(m))
+	}
+	return u
+}
+
 func (c *call) printUp(p *place, res *providers.Result, span time.Duration) error {
 	if c.json() {
-		u := upped{Env: res.Env, Changed: res.Changed(), Pending: res.Pending, Seconds: span.Seconds(), Changes: res.Changes, Machines: []machineLine{}}
-		for _, m := range res.Machines {
-			u.Machines = append(u.Machines, lineOf(m))
-		}
-		return c.printJSON(u)
+		return c.printJSON(uppedOf(res, span))
 	}
 	if !res.Changed() && !res.Pending {
 		return c.printf("%s: nothing to do; %s ready\n", res.Env, machinesOf(len(res.Changes)-extras(res)))
