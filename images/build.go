@@ -27,10 +27,12 @@ import (
 const builderVersion = 2
 
 var (
+	//go:embed scripts/tree.sh
+	treeScript string
 	//go:embed scripts/base.sh
-	baseScript []byte
+	baseScript string
 	//go:embed scripts/recipe.sh
-	recipeScript []byte
+	recipeScript string
 )
 
 // Key is the image key of recipe and lock, 64 hex digits; "" where there is no lock. It needs no build.
@@ -43,13 +45,13 @@ func (r *Recipe) Key() string {
 		panic(err) // plain data always encodes
 	}
 	return digestOfAll("image", strconv.Itoa(builderVersion), string(spec), r.Lock.digest(), guest.Digest(r.Lock.From), r.Name,
-		string(baseScript), string(recipeScript))
+		treeScript, baseScript, recipeScript)
 }
 
 // baseKey names the base stage: release, packages, time, guest files and the scripts that make it.
 func (r *Recipe) baseKey() string {
 	base := Lock{From: r.Lock.From, Arch: r.Lock.Arch, Time: r.Lock.Time, Packages: r.Lock.layer(true)}
-	return digestOfAll("base", strconv.Itoa(builderVersion), base.digest(), guest.Digest(r.Lock.From), string(baseScript))
+	return digestOfAll("base", strconv.Itoa(builderVersion), base.digest(), guest.Digest(r.Lock.From), treeScript, baseScript)
 }
 
 func digestOfAll(parts ...string) string {
@@ -125,7 +127,7 @@ func (s *Store) runRecipe(ctx context.Context, r *Recipe, work, tree, memory str
 		finished <- err
 	}()
 	box := sandbox{dir: work, env: buildEnv(r.Lock), stdout: write, line: steps.line}
-	runErr := box.run(ctx, "sh", "-c", string(recipeScript), "recipe.sh", memory)
+	runErr := box.run(ctx, "sh", "-c", treeScript+recipeScript, "recipe.sh", memory)
 	write.CloseWithError(runErr)
 	finishErr := <-finished
 	switch {
@@ -177,7 +179,7 @@ func (s *Store) buildBase(ctx context.Context, r *Recipe, work string, p progres
 	}
 	enable, mask := guest.Services()
 	for name, data := range map[string][]byte{
-		"enable": linesOf(enable), "mask": linesOf(mask), "user": linesOf([]string{loginAccount()}), "base.sh": baseScript,
+		"enable": linesOf(enable), "mask": linesOf(mask), "user": linesOf([]string{loginAccount()}), "base.sh": []byte(treeScript + baseScript),
 	} {
 		if err := os.WriteFile(filepath.Join(work, name), data, 0o644); err != nil {
 			return err

@@ -224,7 +224,7 @@ could ip link set lo up
 // Two stores, one in memory and one on the disk, full and over a shared base: one digest. The example's database is PostgreSQL.
 func TestRealBuildsOfOneLockAgree(t *testing.T) {
 	s := realStore(t)
-	other, err := images.OpenStore(t.Context(), t.TempDir())
+	other, err := images.OpenStore(t.Context(), filepath.Join(t.TempDir(), "a store"))
 	if err != nil {
 		t.Fatal(err)
 	}

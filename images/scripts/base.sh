@@ -1,30 +1,30 @@
 #!/bin/sh
-# The base of a release: runs as mmdebstrap's last hook, with the tree in $1 and guest.tar, enable, mask, user in the working folder
-# $EVENKEEL_WORK.
+# The base of a release, after tree.sh: runs as mmdebstrap's last hook, with the tree in $1 and guest.tar, enable, mask, user in the working
+# folder $EVENKEEL_WORK.
 set -eu
 root=$1
 cd "$EVENKEEL_WORK"
 
 # mmdebstrap copies these from the machine that builds.
-rm -f "$root/etc/hostname"
-[ -L "$root/etc/resolv.conf" ] || rm -f "$root/etc/resolv.conf"
+inside sh -c 'rm -f /etc/hostname; [ -L /etc/resolv.conf ] || rm -f /etc/resolv.conf'
 
 # What every image holds comes after the packages, so that no package finds its configuration "changed by the administrator".
-tar -C "$root" -xpf guest.tar --no-overwrite-dir --keep-directory-symlink
+inside tar -xpf - --no-overwrite-dir --keep-directory-symlink < guest.tar
 set -f # a password field of "*" is no pattern
-# shellcheck disable=SC2046 # arguments of useradd
-chroot "$root" useradd $(cat user)
+user=$(cat user)
+# shellcheck disable=SC2086 # arguments of useradd
+inside id "${user##* }" > /dev/null 2>&1 || inside useradd $user
 set +f
 
 while read -r unit; do
-	chroot "$root" systemctl --quiet enable "$unit" || { echo "cannot enable $unit"; exit 1; }
+	inside systemctl --quiet enable "$unit" || { echo "cannot enable $unit"; exit 1; }
 done < enable
 while read -r unit; do
-	chroot "$root" systemctl --quiet mask "$unit"
+	inside systemctl --quiet mask "$unit"
 done < mask
 
 # Kernel and initramfs-tools were installed with their initrd left out: it is made once, with the configuration above.
-rm "$root/usr/sbin/update-initramfs"
-chroot "$root" dpkg-divert --quiet --local --rename --remove /usr/sbin/update-initramfs
+inside rm /usr/sbin/update-initramfs
+inside dpkg-divert --quiet --local --rename --remove /usr/sbin/update-initramfs
 echo "evenkeel: initrd"
-chroot "$root" update-initramfs -c -k all
+inside update-initramfs -c -k all
