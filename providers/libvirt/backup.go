@@ -3,13 +3,17 @@
 package libvirt
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	lv "libvirt.org/go/libvirt"
 	"libvirt.org/go/libvirtxml"
+
+	"github.com/evenkeel/evenkeel/providers"
 )
 
 // backup has QEMU copy one disk of a running machine, as it is at this moment, into the qcow2 file at path, which is there and as large.
@@ -27,17 +31,21 @@ func (p *provider) backup(ctx context.Context, uuid, serial, path string) error 
 	if err != nil {
 		return err
 	}
-	if err := ctx.Err(); err != nil {
-		return err
+	// libvirt keeps the outcome of the last backup only, and forgets it once it was asked for, so one client does one at a time.
+	select {
+	case p.backups <- struct{}{}:
+		defer func() { <-p.backups }()
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 	if err := dom.BackupBegin(order, "", lv.DOMAIN_BACKUP_BEGIN_REUSE_EXTERNAL); err != nil {
 		return err
 	}
-	if err := copied(ctx, dom); err != nil {
+	if err := copied(ctx, dom, path); err != nil {
 		_ = dom.AbortJob() // err says why; there may be none any more
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)
 		defer cancel()
-		_ = copied(ctx, dom) // until QEMU has let go of the file
+		_ = copied(ctx, dom, path) // until QEMU has let go of the file
 		return err
 	}
 	return nil
@@ -71,15 +79,19 @@ func backupXML(domain, serial, path string) (string, error) {
 	return (&libvirtxml.DomainBackup{Push: &libvirtxml.DomainBackupPush{Disks: &libvirtxml.DomainBackupPushDisks{Disks: disks}}}).Marshal()
 }
 
-// copied waits for the end of the machine's backup.
-func copied(ctx context.Context, dom *lv.Domain) error {
+// copied waits for the end of the backup to path. Another client's may begin right after it, and may have taken the outcome: then this one counts
+// as failed.
+func copied(ctx context.Context, dom *lv.Domain, path string) error {
 	for {
-		job, err := dom.GetJobInfo()
-		if err != nil {
-			return fmt.Errorf("the machine ended before its disk was copied: %w", err)
+		text, err := dom.BackupGetXMLDesc(0)
+		if !running(dom) {
+			return fail(providers.Unavailable, "the machine ended before its disk was copied")
 		}
-		if job.Type == lv.DOMAIN_JOB_NONE {
+		if is(err, lv.ERR_NO_DOMAIN_BACKUP) || err == nil && !strings.Contains(text, path) {
 			break
+		}
+		if err != nil {
+			return err
 		}
 		if err := wait(ctx, 100*time.Millisecond); err != nil {
 			return err
@@ -90,14 +102,7 @@ func copied(ctx context.Context, dom *lv.Domain) error {
 		return err
 	}
 	if job.Type != lv.DOMAIN_JOB_COMPLETED {
-		return errors.Join(errors.New("QEMU did not copy the disk to its end"), errorMessage(job))
+		return fmt.Errorf("QEMU did not copy the disk to its end: %s", cmp.Or(job.ErrorMessage, "it does not say why"))
 	}
 	return nil
-}
-
-func errorMessage(job *lv.DomainJobInfo) error {
-	if !job.ErrorMessageSet || job.ErrorMessage == "" {
-		return nil
-	}
-	return errors.New(job.ErrorMessage)
 }

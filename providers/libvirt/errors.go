@@ -98,6 +98,8 @@ func classify(err error) (providers.Code, string) {
 		return providers.Exhausted, "stop other machines, or lower memory: in env.yaml"
 	case says("Permission denied", "permission denied"):
 		return providers.Denied, "look at what is not permitted: env doctor"
+	case says(`Failed to get "write" lock`, `Failed to get shared "write" lock`):
+		return providers.Conflict, "another machine or program has the disk open: look with sudo fuser -v at the file that is named"
 	case is(err, lv.ERR_NO_DOMAIN, lv.ERR_NO_STORAGE_VOL, lv.ERR_NO_STORAGE_POOL, lv.ERR_NO_NETWORK):
 		return providers.NotFound, ""
 	case is(err, lv.ERR_DOM_EXIST, lv.ERR_NETWORK_EXIST, lv.ERR_STORAGE_VOL_EXIST):

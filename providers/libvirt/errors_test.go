@@ -47,6 +47,7 @@ func TestErrorsHaveCodes(t *testing.T) {
 		{lv.Error{Code: lv.ERR_NO_DOMAIN, Message: "Domain not found"}, providers.NotFound},
 		{lv.Error{Code: lv.ERR_INTERNAL_ERROR, Message: "process exited: cannot set up guest memory 'pc.ram': Cannot allocate memory"}, providers.Exhausted},
 		{lv.Error{Code: lv.ERR_SYSTEM_ERROR, Message: "cannot write: No space left on device"}, providers.Exhausted},
+		{lv.Error{Code: lv.ERR_INTERNAL_ERROR, Message: "qemu-img: Could not open '/x': Failed to get shared \"write\" lock\nIs another process using the image [/x]?"}, providers.Conflict},
 		{lv.Error{Code: lv.ERR_CONFIG_UNSUPPORTED, Message: "no"}, providers.Unsupported},
 		{fmt.Errorf("seed: %w", lv.Error{Code: lv.ERR_STORAGE_VOL_EXIST, Message: "exists"}), providers.Conflict},
 		{context.Canceled, providers.Unavailable},

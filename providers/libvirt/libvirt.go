@@ -40,9 +40,10 @@ type provider struct {
 	config config
 	log    hclog.Logger
 
-	mu   sync.Mutex
-	pool *pool // nil until first needed
-	tell sync.Once
+	mu      sync.Mutex
+	pool    *pool         // nil until first needed
+	backups chan struct{} // holds one while a backup runs
+	tell    sync.Once
 }
 
 var (
@@ -74,7 +75,7 @@ func open(ctx context.Context, raw json.RawMessage, log hclog.Logger) (providers
 	if err != nil {
 		return nil, connectError(c.URI, err)
 	}
-	return &provider{conn: conn, config: c, log: log.Named("libvirt")}, nil
+	return &provider{conn: conn, config: c, log: log.Named("libvirt"), backups: make(chan struct{}, 1)}, nil
 }
 
 // connectTime is ample: a session's daemon, which starts for its first client, takes a second.

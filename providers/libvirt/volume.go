@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	lv "libvirt.org/go/libvirt"
 	"libvirt.org/go/libvirtxml"
@@ -27,7 +26,7 @@ func (p *pool) has(volume string) (bool, error) {
 	}
 	defer func() { _ = v.Free() }() // only a reference count
 	if _, err := v.GetInfo(); err != nil {
-		if errors.Is(err, os.ErrNotExist) || is(err, lv.ERR_NO_STORAGE_VOL) {
+		if is(err, lv.ERR_NO_STORAGE_VOL) {
 			return false, nil
 		}
 		return false, err
@@ -62,6 +61,10 @@ func (v volume) describe() (string, error) {
 			Format:      &libvirtxml.StorageVolumeTargetFormat{Type: v.format},
 			Permissions: &libvirtxml.StorageVolumeTargetPermissions{Mode: v.mode},
 		},
+	}
+	if v.format == "qcow2" {
+		// Without it libvirt makes disks of 2006's format, which cannot give back what the guest deletes above a backing file.
+		d.Target.Compat = "1.1"
 	}
 	if v.backing != "" {
 		d.BackingStore = &libvirtxml.StorageVolumeBackingStore{Path: v.backing, Format: &libvirtxml.StorageVolumeTargetFormat{Type: "qcow2"}}
@@ -110,7 +113,7 @@ func (p *pool) remove(name string) error {
 		return err
 	}
 	defer func() { _ = v.Free() }() // only a reference count
-	if err := v.Delete(0); err != nil && !is(err, lv.ERR_NO_STORAGE_VOL) && !errors.Is(err, os.ErrNotExist) {
+	if err := v.Delete(0); err != nil && !is(err, lv.ERR_NO_STORAGE_VOL) {
 		return err
 	}
 	return nil
