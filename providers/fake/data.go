@@ -24,9 +24,11 @@ const (
 	gone = ".gone-"
 )
 
-// dataDisk is what is written down of one.
+// dataDisk is what is written down of one; its key is its folder's name.
 type dataDisk struct {
+	ref     providers.DataRef
 	Size    int64     `json:"size"` // nothing enforces it: a folder is as large as its file system
+	Project string    `json:"project"`
 	Created time.Time `json:"created"`
 }
 
@@ -38,13 +40,13 @@ func (w world) content(d providers.DataRef) string { return filepath.Join(w.disk
 
 // readDisk returns fs.ErrNotExist where there is no such disk.
 func (w world) readDisk(d providers.DataRef) (dataDisk, error) {
-	var disk dataDisk
+	disk := dataDisk{ref: d}
 	err := readJSON(filepath.Join(w.disk(d), "disk.json"), &disk)
 	return disk, err
 }
 
 // disks lists an environment's data disks by machine and name.
-func (w world) disks(env string) ([]providers.DataDisk, error) {
+func (w world) disks(env string) ([]dataDisk, error) {
 	entries, err := os.ReadDir(w.data(env))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -52,36 +54,33 @@ func (w world) disks(env string) ([]providers.DataDisk, error) {
 	if err != nil {
 		return nil, err
 	}
-	var list []providers.DataDisk
+	var list []dataDisk
 	for _, e := range entries {
 		machine, name, ok := strings.Cut(e.Name(), "@")
 		if !ok || strings.HasPrefix(machine, ".") {
 			continue
 		}
-		ref := providers.DataRef{Env: env, Machine: machine, Name: name}
-		disk, err := w.readDisk(ref)
+		disk, err := w.readDisk(providers.DataRef{Env: env, Machine: machine, Name: name})
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // removed since
 		}
 		if err != nil {
 			return nil, err
 		}
-		list = append(list, providers.DataDisk{DataRef: ref, Size: disk.Size})
+		list = append(list, disk)
 	}
-	slices.SortFunc(list, func(a, b providers.DataDisk) int { return compareRefs(a.DataRef, b.DataRef) })
+	slices.SortFunc(list, func(a, b dataDisk) int {
+		return cmp.Or(strings.Compare(a.ref.Machine, b.ref.Machine), strings.Compare(a.ref.Name, b.ref.Name))
+	})
 	return list, nil
-}
-
-func compareRefs(a, b providers.DataRef) int {
-	return cmp.Or(strings.Compare(a.Machine, b.Machine), strings.Compare(a.Name, b.Name))
 }
 
 func refOf(spec providers.Spec, d providers.Data) providers.DataRef {
 	return providers.DataRef{Env: spec.Env, Machine: spec.Name, Name: d.Name}
 }
 
-// shrinks is the first data disk of spec that would be smaller than it is, and why not.
-func (w world) shrinks(spec providers.Spec) (name string, err error) {
+// unfit is the first data disk of spec that is there and cannot be what spec wants, and why not.
+func (w world) unfit(spec providers.Spec) (name string, err error) {
 	for _, d := range spec.Data {
 		have, err := w.readDisk(refOf(spec, d))
 		if errors.Is(err, fs.ErrNotExist) {
@@ -89,6 +88,10 @@ func (w world) shrinks(spec providers.Spec) (name string, err error) {
 		}
 		if err != nil {
 			return d.Name, err
+		}
+		if is := spec.Labels[providers.LabelProject]; have.Project != is {
+			return d.Name, &providers.Error{Code: providers.Conflict, Err: fmt.Errorf("data disk %s belongs to project %q, this is %q", d.Name, have.Project, is),
+				Hint: "give this project another name, or use --as"}
 		}
 		if d.Size < have.Size {
 			return d.Name, &providers.Error{Code: providers.Denied, Err: fmt.Errorf("data disk %s has %d bytes and is not made smaller, %d", d.Name, have.Size, d.Size),
@@ -105,7 +108,7 @@ func (w world) putDisks(spec providers.Spec) (made []providers.DataRef, err erro
 		have, err := w.readDisk(ref)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			if err := w.makeDisk(ref, d.Size); err != nil {
+			if err := w.makeDisk(ref, dataDisk{Size: d.Size, Project: spec.Labels[providers.LabelProject], Created: time.Now().UTC()}); err != nil {
 				return made, err
 			}
 			made = append(made, ref)
@@ -121,13 +124,12 @@ func (w world) putDisks(spec providers.Spec) (made []providers.DataRef, err erro
 	return made, nil
 }
 
-func (w world) makeDisk(ref providers.DataRef, size int64) error {
-	folder := w.disk(ref)
-	return makeWhole(folder, func(temp string) error {
+func (w world) makeDisk(ref providers.DataRef, disk dataDisk) error {
+	return makeWhole(w.disk(ref), func(temp string) error {
 		if err := os.Mkdir(filepath.Join(temp, "content"), 0o755); err != nil {
 			return err
 		}
-		return writeJSON(filepath.Join(temp, "disk.json"), dataDisk{Size: size, Created: time.Now().UTC()})
+		return writeJSON(filepath.Join(temp, "disk.json"), disk)
 	})
 }
 
@@ -186,12 +188,12 @@ func (p *provider) removeData(ctx context.Context, env string) error {
 		return err
 	}
 	for _, d := range list {
-		unlock, err := p.world.lock(ctx, "machine "+env+"/"+d.Machine)
+		unlock, err := p.world.lock(ctx, "machine "+env+"/"+d.ref.Machine)
 		if err != nil {
 			return err
 		}
-		p.log.Info("removing", "data", d.DataRef)
-		err = removeWhole(p.world.disk(d.DataRef))
+		p.log.Info("removing", "data", d.ref)
+		err = removeWhole(p.world.disk(d.ref))
 		unlock()
 		if err != nil {
 			return err

@@ -78,8 +78,8 @@ func (p *provider) info(env string) (providers.EnvInfo, error) {
 	if err != nil {
 		return providers.EnvInfo{}, err
 	}
-	info := providers.EnvInfo{Env: env, Machines: len(records), Data: disks, Partial: len(records) == 0 && len(disks) == 0}
-	if len(records) == 0 {
+	info := providers.EnvInfo{Env: env, Machines: len(records), Partial: len(records) == 0 && len(disks) == 0}
+	if info.Partial {
 		stat, err := os.Stat(p.world.env(env))
 		if err != nil {
 			return info, err
@@ -95,6 +95,15 @@ func (p *provider) info(env string) (providers.EnvInfo, error) {
 		}
 		if expires := r.Labels.Time(providers.LabelExpires); expires.After(info.Expires) {
 			info.Expires = expires
+		}
+	}
+	for _, d := range disks {
+		info.Data = append(info.Data, providers.DataDisk{DataRef: d.ref, Size: d.Size})
+		if info.Project == "" {
+			info.Project = d.Project
+		}
+		if info.Created.IsZero() || d.Created.Before(info.Created) {
+			info.Created = d.Created
 		}
 	}
 	return info, nil

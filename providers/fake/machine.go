@@ -32,7 +32,7 @@ func (p *provider) Check(ctx context.Context, spec providers.Spec) ([]providers.
 	if err := refuse(spec); err != nil {
 		return []providers.Problem{{Severity: "error", Path: "machines." + spec.Name, Message: err.Error()}}, nil
 	}
-	name, err := p.world.shrinks(spec)
+	name, err := p.world.unfit(spec)
 	if e, ok := errors.AsType[*providers.Error](err); ok {
 		return []providers.Problem{{Severity: "error", Path: "machines." + spec.Name + ".data." + name, Message: e.Err.Error(), Hint: e.Hint}}, nil
 	}
@@ -82,7 +82,7 @@ func (p *provider) putMachine(ctx context.Context, spec providers.Spec, img prov
 		return none, err
 	}
 	defer unlock()
-	if _, err := p.world.shrinks(spec); err != nil {
+	if _, err := p.world.unfit(spec); err != nil {
 		return none, err
 	}
 

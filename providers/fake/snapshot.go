@@ -89,7 +89,7 @@ func (p *provider) ListSnapshots(ctx context.Context, env string) ([]providers.S
 		}
 		var list []providers.Snapshot
 		for _, d := range disks {
-			of, err := p.world.snapshotsOf(d.DataRef)
+			of, err := p.world.snapshotsOf(d.ref)
 			if err != nil {
 				return nil, err
 			}

@@ -45,6 +45,7 @@ func playChild(t *testing.T, h Harness, text string) {
 		t.Fatal(err)
 	}
 	spec, _ := s.spec(t, o.Env, o.Name)
+	spec = withData(spec, "files", filesSize, filesMount)
 	spec.Labels[providers.LabelOwner] = o.Owner
 	fmt.Println(childPuts)
 	if _, err := s.p.PutMachine(t.Context(), spec, ref, nil); err != nil {
@@ -108,6 +109,7 @@ func killedClient(t *testing.T, s *suite) {
 		t.Fatal(err)
 	}
 	before := s.h.Leaks()
+	files := map[providers.DataRef]int64{{Env: env, Machine: "web-1", Name: "files"}: filesSize}
 	for _, share := range []time.Duration{10, 35, 60, 85, 110} {
 		child := childOrder{Config: s.h.Config, Env: env, Name: "web-1", Owner: fmt.Sprintf("killed@%d", share)}
 		end := s.startChild(t, child)
@@ -139,8 +141,13 @@ func killedClient(t *testing.T, s *suite) {
 			checkLeaks(t, s.h, before)
 			continue
 		}
+		if disks := s.disks(t, env); len(disks) > 0 {
+			s.wantDisks(t, env, files) // whole, if at all
+		}
 		spec, _ := s.spec(t, env, "web-1")
+		spec = withData(spec, "files", filesSize, filesMount)
 		got := s.put(t, spec)
+		s.wantDisks(t, env, files)
 		if one := s.only(t, s.p, env); one.ID != got.ID || one.State != providers.Running {
 			t.Errorf("after Put again got %+v, want %+v", one, got)
 		}

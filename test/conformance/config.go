@@ -106,6 +106,13 @@ func badSpecs(good providers.Spec) map[string]providers.Spec {
 	add("no name", func(s *providers.Spec) { s.Name = "" })
 	add("label with a newline", func(s *providers.Spec) { s.Labels[providers.LabelOwner] = "a\nb" })
 	add("label with a capital key", func(s *providers.Spec) { s.Labels["Owner"] = "a" })
+	data := func(d ...providers.Data) func(*providers.Spec) { return func(s *providers.Spec) { s.Data = d } }
+	add("data disk with a long name", data(providers.Data{Name: "abcdefghijklm", Size: 1 << 20, Mount: "/srv"}))
+	add("data disk whose name leaves its folder", data(providers.Data{Name: "../x", Size: 1 << 20, Mount: "/srv"}))
+	add("data disk without size", data(providers.Data{Name: "pg", Mount: "/srv"}))
+	add("data disk at a relative path", data(providers.Data{Name: "pg", Size: 1 << 20, Mount: "srv"}))
+	add("data disk over the root", data(providers.Data{Name: "pg", Size: 1 << 20, Mount: "/"}))
+	add("one data disk twice", data(providers.Data{Name: "pg", Size: 1 << 20, Mount: "/a"}, providers.Data{Name: "pg", Size: 1 << 20, Mount: "/b"}))
 	add("too many labels", func(s *providers.Spec) {
 		for i := range providers.MaxLabels + 1 {
 			s.Labels["x"+string(rune('a'+i))] = ""

@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 // harness is the fake in a world of its own. What it leaves is every file of the world but images, and every process that names it.
 func harness(t *testing.T) conformance.Harness {
 	world := t.TempDir()
-	config, err := json.Marshal(map[string]any{"world": world, "latency": map[string]string{"put_machine": "100ms"}})
+	config, err := json.Marshal(map[string]any{"world": world, "latency": map[string]string{"put_machine": "100ms", "save_snapshot": "300ms"}})
 	if err != nil {
 		t.Fatal(err)
 	}

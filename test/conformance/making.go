@@ -20,6 +20,7 @@ func twoPuts(t *testing.T, s *suite) {
 	var work sync.WaitGroup
 	for i := range runs {
 		specs[i], _ = s.spec(t, env, "web-1")
+		specs[i] = withData(specs[i], "files", filesSize, filesMount)
 		p := s.open(t)
 		work.Go(func() {
 			m, err := p.PutMachine(t.Context(), specs[i], s.ref, nil)
@@ -37,6 +38,7 @@ func twoPuts(t *testing.T, s *suite) {
 		}
 		wantLabels(t, m.Labels, one.Labels)
 	}
+	s.wantDisks(t, env, map[providers.DataRef]int64{{Env: env, Machine: "web-1", Name: "files"}: filesSize})
 	winners := 0
 	for _, spec := range specs {
 		if maps.Equal(spec.Labels, one.Labels) {
@@ -60,6 +62,7 @@ func cancelledPut(t *testing.T, s *suite) {
 	}
 	for _, share := range []time.Duration{0, 25, 60, 90} {
 		spec, _ := s.spec(t, env, "web-1")
+		spec = withData(spec, "files", filesSize, filesMount)
 		ctx, cancel := context.WithCancel(t.Context())
 		progress := func(providers.Event) {
 			if share == 0 {
@@ -72,6 +75,9 @@ func cancelledPut(t *testing.T, s *suite) {
 		m, err := s.p.PutMachine(ctx, spec, s.ref, progress)
 		cancel()
 		left := s.list(t, s.p, env)
+		if disks := s.disks(t, env); err != nil && len(disks) > 0 {
+			t.Errorf("cancelled at %d %%: got data disks %v, want none, since nobody ever had them", share, disks)
+		}
 		switch {
 		case err != nil && len(left) > 0:
 			t.Errorf("cancelled at %d %%: %v, and yet there is %+v", share, err, left)
@@ -81,7 +87,7 @@ func cancelledPut(t *testing.T, s *suite) {
 			t.Logf("cancelled at %d %%: the machine was made all the same", share)
 		}
 		if err == nil {
-			if err := s.p.DeleteMachine(t.Context(), m.ID); err != nil {
+			if err := s.p.DeleteEnv(t.Context(), env, false); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -104,7 +110,7 @@ func deleteEnv(t *testing.T, s *suite) {
 	withOther := s.h.Leaks()
 	for _, name := range []string{"web-1", "db-1"} {
 		spec, _ := s.spec(t, env, name)
-		s.put(t, spec)
+		s.put(t, withData(spec, "files", filesSize, filesMount))
 	}
 	if err := s.p.DeleteEnv(t.Context(), env, false); err != nil {
 		t.Fatal(err)

@@ -94,6 +94,7 @@ func checkMachine(t *testing.T, spec providers.Spec, m providers.Machine) {
 	if _, _, err := net.SplitHostPort(m.SSH); err != nil {
 		t.Errorf("got SSH address %q, want host:port", m.SSH)
 	}
+	checkData(t, spec, m)
 	if m.Created.IsZero() || time.Since(m.Created) < -time.Minute {
 		t.Errorf("got creation time %v, want one in the past", m.Created)
 	}
@@ -176,15 +177,21 @@ func (s *suite) target(m providers.Machine) ssh.Target {
 	return target
 }
 
-// dial waits until m answers.
+// dial waits until m answers. The connection lasts as long as the test.
 func (s *suite) dial(t *testing.T, m providers.Machine) *ssh.Client {
+	t.Helper()
+	client := s.connect(t, m)
+	t.Cleanup(func() { _ = client.Close() })
+	return client
+}
+
+func (s *suite) connect(t *testing.T, m providers.Machine) *ssh.Client {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), s.h.BootDeadline)
 	defer cancel()
 	for {
 		client, err := ssh.Dial(ctx, s.target(m))
 		if err == nil {
-			t.Cleanup(func() { _ = client.Close() })
 			return client
 		}
 		if !errors.Is(err, ssh.ErrUnreachable) || ctx.Err() != nil {

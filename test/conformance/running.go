@@ -25,24 +25,26 @@ const (
 // pair is two machines of one environment that run and answer.
 type pair struct {
 	*suite
+	whole    *testing.T // of all the cases
 	env      string
 	webSpec  providers.Spec
 	dbSpec   providers.Spec
 	web, db  providers.Machine
 	webShell *ssh.Client
 	dbShell  *ssh.Client
+	saved    [2]int64 // what web-1 had written before and after its snapshot was saved
 }
 
 // twoMachines boots two machines once, for every case that needs one that answers. The cases run in this order, each on what the last left.
 func twoMachines(t *testing.T, s *suite) {
-	p := &pair{suite: s, env: s.env(t, "pair")}
+	p := &pair{suite: s, whole: t, env: s.env(t, "pair")}
 	p.webSpec, _ = s.spec(t, p.env, "web-1")
 	p.webSpec.CPUs = 2
-	p.webSpec.Labels[providers.LabelSpec] = p.webSpec.Digest()
+	p.webSpec = withData(p.webSpec, "files", filesSize, filesMount)
 	p.webSpec.Publish = []providers.Port{{Port: openPort, Proto: "tcp"}}
 	p.dbSpec, _ = s.spec(t, p.env, "db-1")
 	p.dbSpec.Disk += 1 << 30
-	p.dbSpec.Labels[providers.LabelSpec] = p.dbSpec.Digest()
+	p.dbSpec = withData(p.dbSpec, "pg", pgSize, pgMount)
 	var work sync.WaitGroup
 	for m, spec := range map[*providers.Machine]providers.Spec{&p.web: p.webSpec, &p.db: p.dbSpec} {
 		work.Go(func() {
@@ -71,6 +73,7 @@ func twoMachines(t *testing.T, s *suite) {
 		{"environments_tell_what_they_hold", envsTell},
 		{"first_contact_is_verified", firstContact},
 		{"spec_is_honoured", specHonoured},
+		{"data_disks_are_mounted_and_blank", dataMounted},
 		{"what_is_not_allowed_is_refused", defaultDeny},
 		{"machines_of_one_env_reach_each_other", reachEachOther},
 		{"published_ports_are_reachable", publishedReachable},
@@ -79,6 +82,16 @@ func twoMachines(t *testing.T, s *suite) {
 		{"console_shows_the_boot", consoleShows},
 		{"image_in_use_is_kept", imageInUse},
 		{"stop_and_start_keep_the_machine", stopStart},
+		{"snapshot_keeps_what_was_at_one_moment", snapshotKeeps},
+		{"suspend_and_resume_keep_memory", suspendResume},
+		{"snapshot_restores_what_was", snapshotRestores},
+		{"data_outlives_its_machine_and_is_found_by_another_client", dataOutlives},
+		{"shrinking_data_is_denied", shrinkingDenied},
+		{"data_of_another_project_is_a_conflict", foreignData},
+		{"data_survives_rebuild_by_two_clients_at_once", dataSurvives},
+		{"data_disk_grows", dataGrows},
+		{"suspended_machine_can_be_deleted", suspendedDeleted},
+		{"down_keeps_data", downKeepsData},
 		{"other_envs_are_untouched", othersUntouched},
 		{"errors_keep_their_code", errorsKeepTheirCode},
 	} {
@@ -86,9 +99,18 @@ func twoMachines(t *testing.T, s *suite) {
 	}
 }
 
+// shell is a connection for the cases that follow, too.
+func (p *pair) shell(t *testing.T, m providers.Machine) *ssh.Client {
+	t.Helper()
+	client := p.connect(t, m)
+	p.whole.Cleanup(func() { _ = client.Close() })
+	return client
+}
+
 func putTwice(t *testing.T, p *pair) {
 	again, _ := p.spec(t, p.env, "web-1") // another run's: other keys, other times
 	again.CPUs, again.Publish = p.webSpec.CPUs, p.webSpec.Publish
+	again = withData(again, "files", filesSize, filesMount)
 	m := p.put(t, again)
 	if m.ID != p.web.ID || m.SSH != p.web.SSH || m.Address != p.web.Address || !m.Created.Equal(p.web.Created) || !slices.Equal(m.Ports, p.web.Ports) {
 		t.Errorf("got %+v, want %+v as it was", m, p.web)
@@ -104,6 +126,7 @@ func otherSpec(t *testing.T, p *pair) {
 		"memory":    func(s *providers.Spec) { s.Memory *= 2 },
 		"CPUs":      func(s *providers.Spec) { s.CPUs++ },
 		"disk":      func(s *providers.Spec) { s.Disk += 1 << 30 },
+		"data":      func(s *providers.Spec) { s.Data = nil },
 		"image key": func(s *providers.Spec) { s.ImageKey = strings.Repeat("0", 64) },
 	} {
 		other := p.dbSpec
@@ -159,7 +182,7 @@ func listElsewhere(t *testing.T, p *pair) {
 	}
 	for i, want := range []providers.Machine{p.db, p.web} {
 		g := got[i]
-		if g.ID != want.ID || g.State != providers.Running || g.SSH != want.SSH || g.Address != want.Address || !slices.Equal(g.Ports, want.Ports) || !g.Created.Equal(want.Created) {
+		if g.ID != want.ID || !slices.Equal(g.Data, want.Data) || g.State != providers.Running || g.SSH != want.SSH || g.Address != want.Address || !slices.Equal(g.Ports, want.Ports) || !g.Created.Equal(want.Created) {
 			t.Errorf("got %+v, want %+v", g, want)
 		}
 	}
@@ -310,6 +333,11 @@ func stopStart(t *testing.T, p *pair) {
 		t.Errorf("got %+v, want it stopped, with its address and ports and nowhere to dial", stopped)
 	}
 	wantLabels(t, stopped.Labels, p.webSpec.Labels)
+	if suspender, ok := providers.As[providers.Suspender](p.p); ok {
+		wantCode(t, suspender.SuspendMachine(t.Context(), p.web.ID), providers.Conflict)
+		_, err := suspender.ResumeMachine(t.Context(), p.web.ID)
+		wantCode(t, err, providers.Conflict)
+	}
 	m, err := starter.StartMachine(t.Context(), p.web.ID)
 	if err != nil {
 		t.Fatal(err)
@@ -323,7 +351,7 @@ func stopStart(t *testing.T, p *pair) {
 		t.Errorf("got %+v, want %+v with the same ports and address", m, p.web)
 	}
 	wantLabels(t, m.Labels, p.webSpec.Labels)
-	shell := p.dial(t, m)
+	shell := p.shell(t, m)
 	if got := command(t, shell, "cat keep"); got != "kept" {
 		t.Errorf("got %q from the machine's disk, want what was written before", got)
 	}
@@ -336,11 +364,10 @@ func stopStart(t *testing.T, p *pair) {
 	if got, err := fetchFrom(t, shell, p.db.Address, openPort); err != nil || got != "db-1" {
 		t.Errorf("after its restart web-1 gets %q, %v from db-1, want its name", got, err)
 	}
-	if err := starter.StopMachine(t.Context(), p.web.ID); err != nil {
-		t.Fatal(err)
-	}
-	if put := p.put(t, p.webSpec); put.ID != p.web.ID || !slices.Equal(put.Ports, p.web.Ports) {
-		t.Errorf("PutMachine of a stopped machine: got %+v, want %+v started", put, p.web)
+	p.web, p.webShell = m, shell
+	if _, ok := providers.As[providers.Snapshotter](p.p); !ok { // else it is stopped once more to restore one
+		p.down(t)
+		p.upAgain(t)
 	}
 }
 
@@ -352,6 +379,9 @@ func othersUntouched(t *testing.T, p *pair) {
 		t.Fatal(err)
 	}
 	p.wantGone(t, p.env)
+	if left := p.snapshots(t, p.p); len(left) > 0 {
+		t.Errorf("got snapshots %+v, want them gone with their disks", left)
+	}
 	if got := p.only(t, p.p, env); got.State != providers.Running {
 		t.Errorf("deleting one environment changed another: %+v", got)
 	}
@@ -370,6 +400,16 @@ func errorsKeepTheirCode(t *testing.T, p *pair) {
 	if consoler, ok := providers.As[providers.Consoler](p.p); ok {
 		_, err := consoler.Console(t.Context(), p.web.ID, 100)
 		wantCode(t, err, providers.NotFound)
+	}
+	if suspender, ok := providers.As[providers.Suspender](p.p); ok {
+		wantCode(t, suspender.SuspendMachine(t.Context(), p.web.ID), providers.NotFound)
+		_, err := suspender.ResumeMachine(t.Context(), p.web.ID)
+		wantCode(t, err, providers.NotFound)
+	}
+	if snapshotter, ok := providers.As[providers.Snapshotter](p.p); ok {
+		_, err := snapshotter.SaveSnapshot(t.Context(), p.files(), "one")
+		wantCode(t, err, providers.NotFound)
+		wantCode(t, snapshotter.RestoreSnapshot(t.Context(), p.files(), "one"), providers.NotFound)
 	}
 	env := p.suite.env(t, "codes")
 	spec, _ := p.spec(t, env, "web-1")
