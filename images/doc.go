@@ -39,8 +39,15 @@
 //     /etc/machine-id is passed over: the id is in use by then, and a virtual machine takes it from its firmware's UUID.
 //   - evenkeel-grow.service: grows the third partition and the ext4 file system to the disk, every boot, after sshd started; not in
 //     containers.
+//   - evenkeel-data.service, before every ordinary service: for each line "NAME DEVICE MOUNT" of /etc/evenkeel/data it mounts the ext4 file
+//     system labelled ek-NAME at MOUNT and grows it to its disk. A blank disk is formatted, once, and filled with what the image has at
+//     MOUNT, owner and mode included; a killed format is begun anew. A disk that holds anything else is refused and left as it is. Where
+//     a disk cannot be mounted the unit fails, and MOUNT is an empty read-only file system, so that no service writes beside its data.
+//     Not in containers, whose place mounts the disks and fills a blank one itself.
 //   - evenkeel-firstboot.service: runs the recipe's firstboot steps once each, in order (marker /var/lib/evenkeel/firstboot.done), after
-//     the root has grown. A step that fails stops the rest; the next start goes on from it.
+//     the root has grown. A step that fails stops the rest; the next start goes on from it. The marker is on the machine's own disk, so the
+//     steps run again on a machine that was rebuilt, whose data disks hold what its predecessor left: a step that makes data has to
+//     look first whether it is there.
 //   - /etc/resolv.conf is the link to systemd-resolved's stub. Where the seed or a container's engine put a plain file in its place,
 //     that file is all there is, and resolved does not run.
 //   - no /etc/fstab: KernelArgs name the root file system, mounted writable from the start; its journal makes it whole after a crash.
