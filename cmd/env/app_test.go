@@ -33,7 +33,7 @@ func TestBadCommandLinesSayWhatIsWrong(t *testing.T) {
 		{"xyzzy", `there is no verb "xyzzy"` + "\n  hint: evenkeel --help lists them"},
 		{"-f x up", "the first word must be a verb, got -f\n  hint: options stand behind the verb"},
 		{"logs", "logs is not supported yet"},
-		{"suspend web-1", "suspend is not supported yet"},
+		{"audit web-1", "audit is not supported yet"},
 		{"image push", "image push is not supported yet"},
 		{"image lokc", `there is no image "lokc"; allowed are lock, build, list, show, prune`},
 		{"up --reple", "there is no option --reple here\n  hint: did you mean --replace?"},
