@@ -103,28 +103,50 @@ func (r *CodeResult) reason() string {
 
 // withCode calls f for each of m's folders of code, with a session of the user who owns them. login may be nil.
 func (c *Core) withCode(ctx context.Context, m envs.Machine, there Machine, login *ssh.Client, f func(*ssh.Client, envs.Code, sync.Options) error) error {
-	if login == nil {
-		var err error
-		if login, err = c.Dial(ctx, there, ""); err != nil {
-			return err
-		}
-		defer login.Close()
+	client, o, done, err := c.codeClients(ctx, there, login)
+	if err != nil {
+		return err
 	}
-	user := cmp.Or(c.Plan.Access.User, LoginUser)
-	client := login
-	if user != LoginUser {
-		var err error
-		if client, err = c.Dial(ctx, there, user); err != nil {
-			return err
-		}
-		defer client.Close()
-	}
+	defer done()
+	o.Progress = c.Progress
 	for _, code := range m.Code {
-		if err := f(client, code, sync.Options{Progress: c.Progress, Login: login, User: user}); err != nil {
+		if err := f(client, code, o); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// codeClients are the sessions that code needs: of the user who owns it, and of the login that may become root; one where both are the same. login
+// is used where it is not nil, and stays open.
+func (c *Core) codeClients(ctx context.Context, there Machine, login *ssh.Client) (_ *ssh.Client, o sync.Options, done func(), err error) {
+	var opened []*ssh.Client
+	done = func() {
+		for _, client := range opened {
+			_ = client.Close() // nothing is in flight
+		}
+	}
+	dial := func(user string) (*ssh.Client, error) {
+		client, err := c.Dial(ctx, there, user)
+		if err == nil {
+			opened = append(opened, client)
+		}
+		return client, err
+	}
+	if login == nil {
+		if login, err = dial(""); err != nil {
+			return nil, o, nil, err
+		}
+	}
+	o = sync.Options{Login: login, User: cmp.Or(c.Plan.Access.User, LoginUser)}
+	client := login
+	if o.User != LoginUser {
+		if client, err = dial(o.User); err != nil {
+			done()
+			return nil, o, nil, err
+		}
+	}
+	return client, o, done, nil
 }
 
 // bring syncs or delivers one folder.
@@ -156,7 +178,7 @@ func (c *Core) pair(m envs.Machine, code envs.Code) sync.Pair {
 	return sync.Pair{Machine: m.Name, From: code.From, To: code.To, State: sync.StateFile(c.CodeDir, c.Plan.Project, c.Plan.Env, m.Name, code.From, code.To)}
 }
 
-// coded are the named machines (all where names is empty) that have code and run. It is an error where a named one has none, or does not run.
+// coded are the named machines (all that exist where names is empty) that have code. It is an error where a named one has none, or does not exist.
 func (c *Core) coded(ctx context.Context, names []string) ([]seat, error) {
 	if !c.Plugin.Traits.Local {
 		return nil, &Error{Code: Unsupported, Op: "sync", Subject: "environment " + c.Plan.Env, Err: errors.New("its machines are not on this computer: `evenkeel up` delivers commits to them")}
@@ -177,8 +199,9 @@ func (c *Core) coded(ctx context.Context, names []string) ([]seat, error) {
 		case len(m.Code) == 0 && len(names) > 0 && slices.Contains(names, m.Name):
 			return nil, &Error{Code: Invalid, Op: "sync", Subject: "machine " + m.Name, Err: errors.New("it has no code in env.yaml")}
 		case len(m.Code) == 0:
-		case !ok:
+		case !ok && len(names) > 0:
 			return nil, &Error{Code: NotFound, Op: "sync", Subject: "machine " + m.Name, Err: errors.New("it does not exist"), Hint: "evenkeel up"}
+		case !ok:
 		default:
 			list = append(list, seat{m, there})
 		}
@@ -186,15 +209,21 @@ func (c *Core) coded(ctx context.Context, names []string) ([]seat, error) {
 	if !any {
 		return nil, &Error{Code: Invalid, Op: "sync", Subject: "environment " + c.Plan.Env, Err: errors.New("no machine in it has code"), Hint: "say code: [{from: ./app, to: /srv/app}] at a machine in env.yaml"}
 	}
+	if len(list) == 0 {
+		return nil, &Error{Code: NotFound, Op: "sync", Subject: "environment " + c.Plan.Env, Err: errors.New("none of its machines that have code exists"), Hint: "evenkeel up"}
+	}
 	return list, nil
 }
 
 // SyncCode syncs the code of the named machines (all where names is empty) once, both ways, on a local tier. What one machine brings goes to the
-// others in the same call. A machine that fails hides no other. Conflicts are no error: they stand in the results, which are sorted by machine.
+// others in the same call. Machines that are stopped are left out unless named: `start` syncs them. A machine that fails hides no other. Conflicts are no error: they stand in the results, which are sorted by machine.
 func (c *Core) SyncCode(ctx context.Context, names []string, prefer sync.Side) ([]CodeResult, error) {
 	seats, err := c.coded(ctx, names)
 	if err != nil {
 		return nil, err
+	}
+	if len(names) == 0 {
+		seats = slices.DeleteFunc(seats, func(s seat) bool { return s.there.State == Stopped || s.there.State == Suspended })
 	}
 	all := make([][]CodeResult, len(seats))
 	pass := func(i int) error {
@@ -234,4 +263,37 @@ func (r *CodeResult) add(earlier CodeResult) {
 	r.Removed += earlier.Removed
 	r.Bytes += earlier.Bytes
 	r.Seconds += earlier.Seconds
+}
+
+// WatchCode keeps the code of the named machines (all where names is empty) alike on both sides, on a local tier, until ctx ends, which is no error.
+// A machine that stops or restarts is waited for. tell is not called by two at once.
+func (c *Core) WatchCode(ctx context.Context, names []string, tell func(sync.Seen)) error {
+	seats, err := c.coded(ctx, names)
+	if err != nil {
+		return err
+	}
+	var list []sync.Watched
+	for _, s := range seats {
+		w := sync.Watched{Machine: s.Name, Session: func(ctx context.Context) (*ssh.Client, sync.Options, func(), error) {
+			return c.codeSession(ctx, s.Machine)
+		}}
+		for _, code := range s.Code {
+			w.Pairs = append(w.Pairs, c.pair(s.Machine, code))
+		}
+		list = append(list, w)
+	}
+	return sync.Watch(ctx, list, tell)
+}
+
+// codeSession logs in to a machine wherever its place says that it is now.
+func (c *Core) codeSession(ctx context.Context, m envs.Machine) (*ssh.Client, sync.Options, func(), error) {
+	have, err := c.found(ctx)
+	if err != nil {
+		return nil, sync.Options{}, nil, err
+	}
+	there, ok := have.now[m.Name]
+	if !ok {
+		return nil, sync.Options{}, nil, fmt.Errorf("machine %s does not exist", m.Name)
+	}
+	return c.codeClients(ctx, there, nil)
 }

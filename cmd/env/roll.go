@@ -22,6 +22,7 @@ func rollFlags() []cli.Flag {
 		boolFlag("allow-downtime", "replace also the last healthy machine of a kind"),
 		boolFlag("destroy-data", "replace also machines whose own disk may hold data"),
 		yesFlag(),
+		allowDirtyFlag(),
 	}
 }
 

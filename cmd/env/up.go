@@ -37,6 +37,8 @@ type upped struct {
 	Seconds  float64            `json:"seconds"`
 	Changes  []providers.Change `json:"changes"`
 	Machines []machineLine      `json:"machines"`
+
+	Code []providers.CodeResult `json:"code,omitempty"`
 }
 
 // machineLine is a machine as every verb prints it.
@@ -96,7 +98,7 @@ func (c *call) workOn(ctx context.Context, o placeOptions, f func(context.Contex
 		return err
 	}
 	defer p.close()
-	p.Deadline = within
+	p.Deadline, p.AllowDirty = within, c.flag.Bool("allow-dirty")
 	if err := p.Knows(c.args); err != nil {
 		return err
 	}
@@ -119,7 +121,10 @@ func (c *call) workOn(ctx context.Context, o placeOptions, f func(context.Contex
 	if err := print(p, res, time.Since(began)); err != nil {
 		return err
 	}
-	if res.Pending {
+	if err := c.printConflicts(res.Code); err != nil {
+		return err
+	}
+	if res.Pending || conflicts(res.Code) > 0 {
 		return exitStatus(exitDiffers)
 	}
 	return nil
@@ -148,7 +153,7 @@ func (c *call) tellInterrupt(ctx context.Context, d display, doing string) func(
 func uppedOf(res *providers.Result, span time.Duration) upped {
 	u := upped{
 		Env: res.Env, Changed: res.Changed(), Pending: res.Pending, Seconds: span.Seconds(),
-		Changes: append([]providers.Change{}, res.Changes...), Machines: []machineLine{},
+		Changes: append([]providers.Change{}, res.Changes...), Machines: []machineLine{}, Code: res.Code,
 	}
 	for _, m := range res.Machines {
 		u.Machines = append(u.Machines, lineOf(m))

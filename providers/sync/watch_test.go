@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sync_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	gosync "sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/evenkeel/evenkeel/providers/ssh"
+	"github.com/evenkeel/evenkeel/providers/sync"
+)
+
+// eventually waits until both folders hold want.
+func (r *rig) eventually(want string) {
+	r.t.Helper()
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		here, there := contents(r.t, r.host), contents(r.t, r.far)
+		if here == want && there == want {
+			return
+		}
+		if time.Now().After(end) {
+			r.t.Fatalf("got\n  %s\nand on the machine\n  %s\nwant\n  %s", here, there, want)
+		}
+	}
+}
+
+// watch runs Watch on the rigs' pairs until stop, which returns what it told.
+func watch(t *testing.T, session func(r *rig) (*ssh.Client, error), rigs ...*rig) (stop func() []sync.Seen) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	var list []sync.Watched
+	for _, r := range rigs {
+		list = append(list, sync.Watched{Machine: r.pair.Machine, Pairs: []sync.Pair{r.pair}, Session: func(context.Context) (*ssh.Client, sync.Options, func(), error) {
+			client, err := session(r)
+			return client, sync.Options{}, func() {}, err
+		}})
+	}
+	var mu gosync.Mutex
+	var seen []sync.Seen
+	ended := make(chan error, 1)
+	go func() {
+		ended <- sync.Watch(ctx, list, func(s sync.Seen) {
+			mu.Lock()
+			defer mu.Unlock()
+			seen = append(seen, s)
+		})
+	}()
+	done := false
+	stop = func() []sync.Seen {
+		if done {
+			return seen
+		}
+		done = true
+		cancel()
+		select {
+		case err := <-ended:
+			if err != nil {
+				t.Errorf("watch ended with %v", err)
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatal("watch does not end")
+		}
+		return seen
+	}
+	t.Cleanup(func() { stop() })
+	return stop
+}
+
+func own(r *rig) (*ssh.Client, error) { return r.client, nil }
+
+func TestWatchCarriesChangesAsTheyHappen(t *testing.T) {
+	r := newRig(t)
+	r.git("init", "-q")
+	write(t, r.host, ".gitignore", "out/\n")
+	write(t, r.host, "a", "1")
+	stop := watch(t, own, r)
+	rest := ".gitignore=out/\n "
+	r.eventually(rest + "a=1")
+	write(t, r.host, "a", "2")
+	r.eventually(rest + "a=2")
+	write(t, r.far, "b", "from the machine")
+	r.eventually(rest + "a=2 b=from the machine")
+	if err := os.MkdirAll(filepath.Join(r.host, "new/deep"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(300 * time.Millisecond)
+	write(t, r.host, "new/deep/c", "3")
+	r.remove(r.host, "b")
+	r.eventually(rest + "a=2 new/deep/c=3")
+	r.remove(r.far, "a")
+	r.eventually(rest + "new/deep/c=3")
+	for _, s := range stop() {
+		if s.Note != "" || len(s.Result.Conflicts) > 0 {
+			t.Errorf("told %+v", s)
+		}
+	}
+}
+
+func TestWatchCarriesFromOneMachineToAnother(t *testing.T) {
+	r1, r2 := newRig(t), newRig(t)
+	r2.host = r1.host
+	r2.pair.From, r2.pair.Machine = r1.host, "web-2"
+	write(t, r1.host, "a", "1")
+	watch(t, own, r1, r2)
+	r1.eventually("a=1")
+	r2.eventually("a=1")
+	write(t, r1.far, "a", "from web-1")
+	r2.eventually("a=from web-1")
+}
+
+func TestWatchWaitsForAMachineThatRestarts(t *testing.T) {
+	r := newRig(t)
+	write(t, r.host, "a", "1")
+	var client atomic.Pointer[ssh.Client]
+	client.Store(r.client)
+	stop := watch(t, func(*rig) (*ssh.Client, error) {
+		if c := client.Load(); c != nil {
+			return c, nil
+		}
+		return nil, errors.New("it is off")
+	}, r)
+	r.eventually("a=1")
+	client.Store(nil)
+	_ = r.client.Close()
+	write(t, r.host, "a", "2")
+	time.Sleep(500 * time.Millisecond)
+	again := r.dial()
+	client.Store(again)
+	r.eventually("a=2")
+	var notes []string
+	for _, s := range stop() {
+		if s.Note != "" {
+			notes = append(notes, s.Note)
+		}
+	}
+	if got, want := fmt.Sprint(notes), "[the connection is lost waiting for it: it is off it answers again]"; got != want {
+		t.Errorf("told %s, want %s", got, want)
+	}
+}
+
+func TestWatchTellsAConflictOnce(t *testing.T) {
+	r := newRig(t)
+	write(t, r.host, "a", "mine")
+	write(t, r.far, "a", "yours")
+	stop := watch(t, own, r)
+	time.Sleep(3 * time.Second)
+	write(t, r.host, "b", "goes on")
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end) && contents(t, r.far) != "a=yours b=goes on"; {
+		time.Sleep(50 * time.Millisecond)
+	}
+	r.holds(r.far, "a=yours b=goes on")
+	seen := stop()
+	if len(seen) != 2 || len(seen[0].Result.Conflicts) != 1 || seen[1].Result.Pushed != 1 {
+		t.Errorf("told %+v, want the conflict, then the new file", seen)
+	}
+}
