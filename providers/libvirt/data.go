@@ -140,7 +140,7 @@ func takeable(d plannedDisk, there dataDisk, spec providers.Spec) error {
 }
 
 // putData makes or grows the machine's data disks. Its domain is defined, so no other call for it gets here. fresh are the volumes that this call
-// made, after an error too: a disk with them gone is as before.
+// made, after an error too, each mark before its disk: with them removed in this order all is as before.
 func (p *provider) putData(ctx context.Context, g guest) (fresh []string, err error) {
 	plan, err := p.planData(g.spec)
 	if err != nil {
@@ -167,16 +167,16 @@ func (p *provider) putData(ctx context.Context, g guest) (fresh []string, err er
 			if err := g.pool.make(v); err != nil {
 				return fresh, fmt.Errorf("data disk %s: %w", d.name, err)
 			}
-			fresh = append(fresh, v.name)
+			fresh = slices.Insert(fresh, 0, v.name)
 		}
 	}
 	return fresh, nil
 }
 
-// removeData removes what putData made, marks first.
-func (p *pool) removeData(fresh []string) error {
+// removeAll removes volumes in this order, whatever becomes of one of them.
+func (p *pool) removeAll(names []string) error {
 	var errs []error
-	for _, name := range slices.Backward(fresh) {
+	for _, name := range names {
 		errs = append(errs, p.remove(name))
 	}
 	return errors.Join(errs...)
@@ -263,14 +263,11 @@ func (p *provider) aim(dom *lv.Domain, r record) (changed bool, err error) {
 	if running(dom) {
 		return changed, nil
 	}
+	var old []string
 	for _, name := range r.Data {
-		for _, old := range disks[providers.DataRef{Env: r.Env, Machine: r.Name, Name: name}].older {
-			if err := pool.remove(old); err != nil {
-				return changed, err
-			}
-		}
+		old = append(old, disks[providers.DataRef{Env: r.Env, Machine: r.Name, Name: name}].older...)
 	}
-	return changed, nil
+	return changed, pool.removeAll(old)
 }
 
 // aimDisks sets the files of the disks with the given serials.

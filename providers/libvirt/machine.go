@@ -29,6 +29,7 @@ func (p *provider) putMachine(ctx context.Context, spec providers.Spec, ref prov
 	if err := p.validate(spec); err != nil {
 		return providers.Machine{}, err
 	}
+	told := false
 	for {
 		if err := ctx.Err(); err != nil {
 			return providers.Machine{}, err
@@ -52,7 +53,11 @@ func (p *provider) putMachine(ctx context.Context, spec providers.Spec, ref prov
 			p.log.Info("removing what a dead run left", "machine", spec.Name, "id", found.uuid)
 			err = p.remove(ctx, found.uuid)
 		case found.record.Phase == making:
-			err = pause(ctx) // another Put is at it
+			if !told {
+				told = true
+				progress.Emit(providers.Event{Subject: spec.Name, Stage: "create", Detail: "waiting for another run that makes it"})
+			}
+			err = pause(ctx)
 		default:
 			return p.adopt(ctx, *found, spec, progress)
 		}
@@ -147,7 +152,7 @@ func (p *provider) make(ctx context.Context, spec providers.Spec, ref providers.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)
 		defer cancel()
 		// While the domain is there, nobody else makes this machine or takes its disks.
-		if e := errors.Join(g.pool.removeData(fresh), p.remove(ctx, g.uuid)); e != nil {
+		if e := errors.Join(g.pool.removeAll(fresh), p.remove(ctx, g.uuid)); e != nil {
 			err = errors.Join(err, fmt.Errorf("undo: %w", e))
 		}
 	}()

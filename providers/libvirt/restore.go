@@ -39,18 +39,17 @@ func (p *provider) restore(ctx context.Context, d providers.DataRef, name string
 	}
 	next := generation{d, disk.top + 1}
 	if err := p.makeNext(ctx, pool, *disk, snapshotsOf(names, d)[from], next); err != nil {
-		if e := errors.Join(pool.remove(next.mark(disk.project)), pool.remove(next.volume())); e != nil {
-			err = errors.Join(err, fmt.Errorf("undo: %w", e))
-		}
 		return err
 	}
 	p.log.Info("restored snapshot", "env", d.Env, "machine", d.Machine, "disk", d.Name, "name", name)
-	p.settleRestore(d, pool, append(disk.older, disk.current.mark(disk.project), disk.current.volume()))
+	if err := p.settleRestore(d, pool, append(disk.older, disk.current.mark(disk.project), disk.current.volume())); err != nil {
+		p.log.Warn("the disk before the restore is still there; the machine's next start removes it", "disk", d.Name, "machine", d.Machine, "error", err)
+	}
 	return nil
 }
 
-// makeNext copies the snapshot and marks the copy as the disk.
-func (p *provider) makeNext(ctx context.Context, pool *pool, disk dataDisk, from snapshot, next generation) error {
+// makeNext copies the snapshot and marks the copy as the disk, last, so that after an error there is only a copy to remove.
+func (p *provider) makeNext(ctx context.Context, pool *pool, disk dataDisk, from snapshot, next generation) (err error) {
 	size, err := pool.capacity(disk.current.volume())
 	if err != nil {
 		return err
@@ -58,9 +57,19 @@ func (p *provider) makeNext(ctx context.Context, pool *pool, disk dataDisk, from
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := pool.clone(from.volume(), next.volume()); err != nil {
+	if err := pool.clone(from.volume(), next.volume()); is(err, lv.ERR_STORAGE_VOL_EXIST) {
+		return fail(providers.Conflict, "another call restores it now") // and the copy is that call's
+	} else if err != nil {
 		return err
 	}
+	defer func() {
+		if err == nil {
+			return
+		}
+		if e := pool.remove(next.volume()); e != nil {
+			err = errors.Join(err, fmt.Errorf("undo: %w", e))
+		}
+	}()
 	had, err := pool.capacity(next.volume())
 	if err != nil {
 		return err
@@ -71,30 +80,21 @@ func (p *provider) makeNext(ctx context.Context, pool *pool, disk dataDisk, from
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := pool.make(volume{name: next.mark(disk.project), format: "raw", mode: "0600"}); err != nil {
+	// The copy took its time. A start looks for marks once QEMU runs, so that one that begins from here on sees this one.
+	if err := p.atRest(next.disk, pool.path(disk.current.volume())); err != nil {
 		return err
 	}
-	// A start looks for marks once QEMU runs, and this looks for QEMU once the mark is there: one of the two sees the other.
-	return p.atRest(next.disk, pool.path(disk.current.volume()))
+	return pool.make(volume{name: next.mark(disk.project), format: "raw", mode: "0600"})
 }
 
-// settleRestore does what the machine's next start would do too, so what fails is only logged.
-func (p *provider) settleRestore(d providers.DataRef, pool *pool, old []string) {
-	err := p.aimByName(d)
-	if err == nil {
-		for _, n := range old {
-			err = errors.Join(err, pool.remove(n))
-		}
-	}
-	if err != nil {
-		p.log.Warn("the disk before the restore is still there; the machine's next start removes it", "disk", d.Name, "machine", d.Machine, "error", err)
-	}
-}
-
-func (p *provider) aimByName(d providers.DataRef) error {
+// settleRestore points the machine at the new disk and removes the old one, as the machine's next start does too.
+func (p *provider) settleRestore(d providers.DataRef, pool *pool, old []string) error {
 	machine, err := p.find(d.Env, d.Machine)
-	if err != nil || machine == nil {
+	if err != nil {
 		return err
+	}
+	if machine == nil || !slices.Contains(machine.record.Data, d.Name) {
+		return pool.removeAll(old)
 	}
 	dom, err := p.conn.LookupDomainByUUIDString(machine.uuid)
 	if err != nil {

@@ -45,17 +45,19 @@ func (p *provider) saveSnapshot(ctx context.Context, d providers.DataRef, name s
 		return providers.Snapshot{}, err
 	}
 	s := snapshot{d, name, time.Now().Unix()}
+	if err := p.copyDisk(ctx, pool, disk.current, s.volume()); is(err, lv.ERR_STORAGE_VOL_EXIST) {
+		return providers.Snapshot{}, fail(providers.Conflict, "another call saves one of that name now") // and the copy is that call's
+	} else if err != nil {
+		return providers.Snapshot{}, err
+	}
 	defer func() {
 		if err == nil {
 			return
 		}
-		if e := errors.Join(pool.remove(s.mark()), pool.remove(s.volume())); e != nil {
+		if e := pool.removeAll([]string{s.mark(), s.volume()}); e != nil {
 			err = errors.Join(err, fmt.Errorf("undo: %w", e))
 		}
 	}()
-	if err := p.copyDisk(ctx, pool, disk.current, s.volume()); err != nil {
-		return providers.Snapshot{}, err
-	}
 	if err := ctx.Err(); err != nil {
 		return providers.Snapshot{}, err
 	}
@@ -74,7 +76,7 @@ func (p *provider) saveSnapshot(ctx context.Context, d providers.DataRef, name s
 	return pool.describeSnapshot(s)
 }
 
-// copyDisk copies the disk into a volume that it makes. The copy is one point in time.
+// copyDisk copies the disk into a volume that it makes. The copy is one point in time. After an error it is gone.
 func (p *provider) copyDisk(ctx context.Context, pool *pool, g generation, to string) error {
 	machine, err := p.find(g.disk.Env, g.disk.Machine)
 	if err != nil {
@@ -91,7 +93,13 @@ func (p *provider) copyDisk(ctx context.Context, pool *pool, g generation, to st
 	if err := pool.make(volume{name: to, format: "qcow2", capacity: size, mode: "0600"}); err != nil {
 		return err
 	}
-	return p.backup(ctx, machine.uuid, dataSerial(g.disk.Name), pool.path(to))
+	if err := p.backup(ctx, machine.uuid, dataSerial(g.disk.Name), pool.path(to)); err != nil {
+		if e := pool.remove(to); e != nil {
+			err = errors.Join(err, fmt.Errorf("undo: %w", e))
+		}
+		return err
+	}
+	return nil
 }
 
 // on reports whether the machine has power, so that QEMU holds its disks.
