@@ -29,7 +29,7 @@ type key struct {
 }
 
 // LoadIdentity gathers keys in order: file (--identity or $EVENKEEL_SSH_KEY_FILE; a passphrase-protected one is used through the
-// agent), the agent at $SSH_AUTH_SOCK, then generated. Where generated does not exist it is made, 0600 in a 0700 folder, two processes
+// agent; a user certificate for it in FILE-cert.pub is shown first, as ssh(1) does), the agent at $SSH_AUTH_SOCK, then generated. Where generated does not exist it is made, 0600 in a 0700 folder, two processes
 // at once make one. file and generated may be "". A file that cannot be used is an error; an agent that does not answer is none.
 func LoadIdentity(file, generated string) (*Identity, error) {
 	held := agentKeys(os.Getenv("SSH_AUTH_SOCK"))
@@ -38,6 +38,9 @@ func LoadIdentity(file, generated string) (*Identity, error) {
 		k, err := loadKey(file, held)
 		if err != nil {
 			return nil, err
+		}
+		if c, ok := certified(k, file); ok {
+			id.add(c)
 		}
 		id.add(k)
 	}
@@ -57,10 +60,13 @@ func LoadIdentity(file, generated string) (*Identity, error) {
 	return id, nil
 }
 
-// PublicKeys are the identity's keys in authorized_keys form, the first tried first.
+// PublicKeys are the identity's keys in authorized_keys form, the first tried first. Certificates are not among them: none lets in by itself.
 func (id *Identity) PublicKeys() []string {
 	var lines []string
 	for _, k := range id.keys {
+		if _, is := k.public.(*ssh.Certificate); is {
+			continue
+		}
 		lines = append(lines, authorizedKey(k.public))
 	}
 	return lines
@@ -126,12 +132,31 @@ func readKeyFile(file string) ([]byte, error) {
 	return data, err
 }
 
+// certified is k with the certificate in FILE-cert.pub, where there is one of a user for this very key.
+func certified(k key, file string) (key, bool) {
+	cert, ok := publicIn(file + "-cert.pub").(*ssh.Certificate)
+	if !ok || cert.CertType != ssh.UserCert || !sameKey(cert.Key, k.public) {
+		return key{}, false
+	}
+	return key{cert, func(ctx context.Context) ssh.Signer {
+		plain := k.signer(ctx)
+		signer, err := ssh.NewCertSigner(cert, plain)
+		if err != nil { // only where the keys differ
+			return plain
+		}
+		return signer
+	}}, true
+}
+
 // publicBeside is the key in FILE.pub, or nil.
-func publicBeside(file string) ssh.PublicKey {
-	if info, err := os.Stat(file + ".pub"); err != nil || !info.Mode().IsRegular() {
+func publicBeside(file string) ssh.PublicKey { return publicIn(file + ".pub") }
+
+// publicIn is the key or certificate in a file in authorized_keys form, or nil.
+func publicIn(file string) ssh.PublicKey {
+	if info, err := os.Stat(file); err != nil || !info.Mode().IsRegular() {
 		return nil
 	}
-	f, err := os.Open(file + ".pub")
+	f, err := os.Open(file)
 	if err != nil {
 		return nil
 	}

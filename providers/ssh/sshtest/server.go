@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -121,12 +123,35 @@ func answer(requests <-chan *ssh.Request) {
 	}
 }
 
+// lets reports whether an authorized_keys line lets in who shows key: the key itself or, with the option cert-authority, a certificate that it signed
+// for one of the line's principals (sshd(8), AUTHORIZED_KEYS FILE FORMAT).
+func lets(allowed ssh.PublicKey, options []string, c ssh.ConnMetadata, key ssh.PublicKey) bool {
+	cert, isCert := key.(*ssh.Certificate)
+	if !slices.Contains(options, "cert-authority") {
+		return !isCert && string(allowed.Marshal()) == string(key.Marshal())
+	}
+	if !isCert {
+		return false
+	}
+	principals := []string{c.User()}
+	for _, o := range options {
+		if list, ok := strings.CutPrefix(o, "principals="); ok {
+			principals = strings.Split(strings.Trim(list, `"`), ",")
+		}
+	}
+	checker := ssh.CertChecker{IsUserAuthority: func(authority ssh.PublicKey) bool {
+		return string(authority.Marshal()) == string(allowed.Marshal())
+	}}
+	return cert.CertType == ssh.UserCert && checker.IsUserAuthority(cert.SignatureKey) && len(cert.ValidPrincipals) > 0 &&
+		slices.ContainsFunc(principals, func(p string) bool { return checker.CheckCert(p, cert) == nil })
+}
+
 func (s *Server) serverConfig() (*ssh.ServerConfig, error) {
 	cfg := &ssh.ServerConfig{MaxAuthTries: 6, ServerVersion: "SSH-2.0-sshtest"}
 	cfg.PublicKeyCallback = func(c ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
 		for _, line := range s.cfg.Authorized(c.User()) {
-			allowed, _, _, _, err := ssh.ParseAuthorizedKey([]byte(line))
-			if err == nil && string(allowed.Marshal()) == string(key.Marshal()) {
+			allowed, _, options, _, err := ssh.ParseAuthorizedKey([]byte(line))
+			if err == nil && lets(allowed, options, c, key) {
 				return nil, nil
 			}
 		}
