@@ -80,6 +80,9 @@ func (c *call) openPlan(ctx context.Context, def *envs.Definition, plan *envs.Pl
 		Plan: plan, Plugin: p.launched.Plugin, Provider: providers.Retry(provider), Owner: c.owner(), Progress: o.progress, Log: log,
 		Secrets: values,
 	}
+	if p.CodeDir, err = c.stateDir(); err != nil {
+		return nil, err
+	}
 	if o.identity {
 		if p.Identity, err = c.identity(); err != nil {
 			return nil, err
@@ -102,18 +105,24 @@ func (p *place) close() {
 
 // identity is who we are to machines.
 func (c *call) identity() (*ssh.Identity, error) {
-	file := c.flag.String("identity")
-	if file == "" {
-		file = c.getenv("EVENKEEL_SSH_KEY_FILE")
-	}
-	if file != "" {
-		file = c.path(file)
-	}
-	generated, err := c.generatedKey()
+	file, generated, err := c.keyFiles()
 	if err != nil {
 		return nil, err
 	}
 	return ssh.LoadIdentity(file, generated)
+}
+
+// keyFiles are where our private keys lie: one that was named, "" for none, and the one made for this user.
+func (c *call) keyFiles() (named, generated string, err error) {
+	named = c.flag.String("identity")
+	if named == "" {
+		named = c.getenv("EVENKEEL_SSH_KEY_FILE")
+	}
+	if named != "" {
+		named = c.path(named)
+	}
+	generated, err = c.generatedKey()
+	return named, generated, err
 }
 
 // generatedKey is where the key made for this user lies.

@@ -73,11 +73,11 @@ func (p *place) missingLocks() []string {
 
 func (c *call) printPlan(p *place, changes []providers.Change, todo bool) error {
 	if !todo {
-		if err := c.printf("%s: nothing to do; %s\nby the place's records; whether settings, keys and rules are laid: evenkeel status --check\n",
-			p.Plan.Env, machinesOf(len(p.Plan.Machines))); err != nil {
+		if err := c.printf("%s%s: nothing to do; %s\nby the place's records; whether settings, keys and rules are laid: evenkeel status --check\n",
+			p.Plan.Env, protected(p.Plan), machinesOf(len(p.Plan.Machines))); err != nil {
 			return err
 		}
-	} else if err := c.printf("%s on %s:\n", p.Plan.Env, p.Plan.Provider); err != nil {
+	} else if err := c.printf("%s on %s%s:\n", p.Plan.Env, p.Plan.Provider, protected(p.Plan)); err != nil {
 		return err
 	}
 	if todo || slices.ContainsFunc(changes, func(ch providers.Change) bool { return ch.Action == providers.Extra }) {
@@ -94,11 +94,23 @@ func (c *call) printPlan(p *place, changes []providers.Change, todo bool) error 
 			return err
 		}
 	}
-	return c.printLocal(p.Plan)
+	return c.printPlanNotes(p.Plan)
 }
 
-// printLocal says that this computer's own file is in force.
-func (c *call) printLocal(plan *envs.Plan) error {
+func protected(plan *envs.Plan) string {
+	if plan.Protected {
+		return ", protected"
+	}
+	return ""
+}
+
+// printPlanNotes says what machines do not show: kinds that have none, and that this computer's own file is in force.
+func (c *call) printPlanNotes(plan *envs.Plan) error {
+	for _, kind := range sorted(plan.External) {
+		if err := c.printf("%s is external: %s\n", kind, plan.External[kind]); err != nil {
+			return err
+		}
+	}
 	if plan.Local == "" {
 		return nil
 	}

@@ -15,19 +15,25 @@ func (a *App) statusVerb() verb {
 		name: "status", about: "show the environment's machines and where their ports are",
 		more: "Without --check it reads the place's records and contacts no machine. With --check the exit status is 0 where all is as defined, " +
 			"2 where a machine is missing, stopped, different or not ready, and 3 where that is not known of one: it could not be asked, or its secrets could not be read here.",
-		flags: []cli.Flag{boolFlag("check", "contact each machine: certificate, settings, health")},
-		run:   runStatus,
+		flags: []cli.Flag{
+			boolFlag("check", "contact each machine: certificate, settings, health"),
+			boolFlag("settings", "show instead what settings and secrets the definition gives each machine, and where each is said; secrets are not shown"),
+		},
+		run: runStatus,
 	}
 }
 
 // statusReport is what `status --json` prints. docs/json.md describes it.
 type statusReport struct {
-	Env      string       `json:"env"`
-	Tier     string       `json:"tier"`
-	Provider string       `json:"provider"`
-	File     string       `json:"file"`
-	Local    string       `json:"local,omitempty"`
-	Machines []statusLine `json:"machines"`
+	Env      string `json:"env"`
+	Tier     string `json:"tier"`
+	Provider string `json:"provider"`
+	File     string `json:"file"`
+	Local    string `json:"local,omitempty"`
+	// Protected: whatever removes a machine asks for Env.
+	Protected bool              `json:"protected,omitempty"`
+	External  map[string]string `json:"external,omitempty"` // host:port by kind
+	Machines  []statusLine      `json:"machines"`
 }
 
 type statusLine struct {
@@ -48,6 +54,12 @@ func runStatus(ctx context.Context, c *call) error {
 		return err
 	}
 	check := c.flag.Bool("check")
+	if c.flag.Bool("settings") {
+		if check {
+			return usagef("--settings and --check exclude each other")
+		}
+		return c.statusSettings()
+	}
 	o := placeOptions{identity: check}
 	if check {
 		o.secrets = ifReadable
@@ -73,7 +85,8 @@ func runStatus(ctx context.Context, c *call) error {
 }
 
 func (p *place) report(list []providers.Status) statusReport {
-	r := statusReport{Env: p.Plan.Env, Tier: p.Plan.Tier, Provider: p.Plan.Provider, File: p.def.File, Local: p.Plan.Local, Machines: []statusLine{}}
+	r := statusReport{Env: p.Plan.Env, Tier: p.Plan.Tier, Provider: p.Plan.Provider, File: p.def.File, Local: p.Plan.Local,
+		Protected: p.Plan.Protected, External: p.Plan.External, Machines: []statusLine{}}
 	for _, s := range list {
 		r.Machines = append(r.Machines, statusLine{
 			machineLine: lineOf(s.Machine), Kind: s.Kind, Planned: s.Planned, Differs: s.Differs,
@@ -107,7 +120,7 @@ func statusOf(list []providers.Status) error {
 }
 
 func (c *call) printStatus(p *place, list []providers.Status, check bool) error {
-	if err := c.printf("%s on %s\n", p.Plan.Env, p.Plan.Provider); err != nil {
+	if err := c.printf("%s on %s%s\n", p.Plan.Env, p.Plan.Provider, protected(p.Plan)); err != nil {
 		return err
 	}
 	t := newTable("MACHINE", "STATE", "ADDRESS", "AGE", "PUBLISHED", "REMARK")
@@ -117,7 +130,7 @@ func (c *call) printStatus(p *place, list []providers.Status, check bool) error 
 	if err := t.print(c.Stdout); err != nil {
 		return err
 	}
-	return c.printLocal(p.Plan)
+	return c.printPlanNotes(p.Plan)
 }
 
 func stateText(s providers.Status, check bool) string {
