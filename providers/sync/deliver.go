@@ -91,23 +91,22 @@ func Deliver(ctx context.Context, client *ssh.Client, p Pair, commit Commit, o O
 	if err != nil || has == commit.Name() && len(commit.Dirty) == 0 {
 		return false, err
 	}
-	as := m // who may make a folder beside
-	line := deliverScript
+	as, line, owner := m, deliverScript, "" // who may make a folder beside
 	if !byUser {
 		if o.Login == nil {
 			return false, fmt.Errorf("the folder above belongs to somebody else")
 		}
-		as.client, line = o.Login, "exec sudo -n sh -c "+ssh.Quote(deliverScript)+` sh "$@"`
+		owner, as.client, line = o.User, o.Login, "exec sudo -n sh -c "+ssh.Quote(deliverScript)+` sh "$@"`
 	}
 	beside := path.Dir(p.To) + "/" + ours + "new-" + rand.Text()
-	if err := as.run(ctx, line, nil, nil, "make", p.To, beside, o.User); err != nil {
+	if err := as.run(ctx, line, nil, nil, "make", p.To, beside, owner); err != nil {
 		return false, err
 	}
 	defer func() {
 		if err != nil {
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitWait)
 			defer cancel()
-			_ = as.run(last, line, nil, nil, "drop", p.To, beside, o.User) // err says what went wrong; a later run removes what stays
+			_ = as.run(last, line, nil, nil, "drop", p.To, beside, owner) // err says what went wrong; a later run removes what stays
 		}
 	}()
 	o.Progress.Emit(progress.Event{Subject: p.Machine, Stage: "code", Detail: fmt.Sprintf("commit %.12s to %s", commit.Name(), p.To)})
@@ -116,7 +115,7 @@ func Deliver(ctx context.Context, client *ssh.Client, p Pair, commit Commit, o O
 	}
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitWait) // begun, it runs to its end
 	defer cancel()
-	return true, as.run(last, line, nil, nil, "switch", p.To, beside, o.User)
+	return true, as.run(last, line, nil, nil, "switch", p.To, beside, owner)
 }
 
 // delivered says which commit m's folder holds, "" for none, and whether its user may make folders beside it.
