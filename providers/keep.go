@@ -3,6 +3,7 @@
 package providers
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -10,13 +11,13 @@ import (
 	"github.com/evenkeel/evenkeel/envs"
 )
 
-// Kept reports, for points in time in any order, which of them keep lets live: of each kind the newest of every one of the last N hours, days, ISO
+// Kept reports, for points in time in any order (of equal ones the last counts as the newest), which of them keep lets live: of each kind the newest of every one of the last N hours, days, ISO
 // weeks or months (UTC) that have any. Kinds are counted independently, so naming one more kind never drops another's. The newest of all is
 // always kept. What is kept is kept again, as long as nothing newer comes.
 func Kept(times []time.Time, keep envs.Keep) []bool {
 	kept := make([]bool, len(times))
 	order := indexes(times)
-	slices.SortStableFunc(order, func(a, b int) int { return times[b].Compare(times[a]) })
+	slices.SortFunc(order, func(a, b int) int { return cmp.Or(times[b].Compare(times[a]), cmp.Compare(b, a)) })
 	for _, kind := range []struct {
 		n      int
 		period func(time.Time) string
