@@ -32,6 +32,7 @@ type Target struct {
 	Identity  *Identity     // our keys
 	Via       *Target       // jump host, or nil
 	Timeout   time.Duration // for connection and handshake; 0 means 20 s
+	FirstByte time.Duration // for the far side's first word once the connection is open; 0 means until Timeout
 	KeepAlive time.Duration // between probes; 0 means 15 s
 	// DialContext replaces net.Dialer where no address can be dialled; nil: TCP.
 	DialContext func(ctx context.Context) (net.Conn, error)
@@ -98,6 +99,9 @@ func dialOnce(ctx context.Context, t Target, tr *trust, keys []key) (_ *Client, 
 	if err != nil {
 		return nil, unreachable(err)
 	}
+	if t.FirstByte > 0 {
+		ctx, raw = heard(ctx, raw, t.FirstByte)
+	}
 	stop := context.AfterFunc(ctx, func() {
 		_ = raw.Close()
 		if via != nil {
@@ -127,6 +131,27 @@ func dialOnce(ctx context.Context, t Target, tr *trust, keys []key) (_ *Client, 
 		return nil, &dialError{fmt.Sprintf("log in to %s as %s", t.name(), t.User), ErrAuth, errors.New("we have none; name one with --identity or start an agent")}
 	}
 	return nil, &dialError{fmt.Sprintf("log in to %s as %s", t.name(), t.User), ErrAuth, err}
+}
+
+// heard bounds the wait for the first byte that comes over conn: the context returned ends when none came within the time given, or with ctx.
+func heard(ctx context.Context, conn net.Conn, within time.Duration) (context.Context, net.Conn) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	timer := time.AfterFunc(within, func() { cancel(fmt.Errorf("connected, but no word within %v: %w", within, context.DeadlineExceeded)) })
+	return ctx, &firstRead{Conn: conn, timer: timer}
+}
+
+// firstRead stops its timer at the first byte read.
+type firstRead struct {
+	net.Conn
+	timer *time.Timer
+}
+
+func (l *firstRead) Read(b []byte) (int, error) {
+	n, err := l.Conn.Read(b)
+	if n > 0 || err != nil {
+		l.timer.Stop()
+	}
+	return n, err
 }
 
 // connect opens the bytes under the connection.

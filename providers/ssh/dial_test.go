@@ -321,3 +321,35 @@ func TestHostTextInErrorsIsEscapedAndBounded(t *testing.T) {
 		t.Errorf("got %d bytes: %q", len(err.Error()), err)
 	}
 }
+
+func TestDialLeavesWhoTakesTheConnectionAndSaysNothing(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close() // connections wait in its queue: nobody accepts them
+	r := newRig(t, nil)
+	target := r.target()
+	target.FirstByte = 50 * time.Millisecond
+	mute := target
+	mute.Address = silent.Addr().String()
+	began := time.Now()
+	_, err = ssh.Dial(t.Context(), mute)
+	if !errors.Is(err, ssh.ErrUnreachable) || !strings.Contains(err.Error(), "no word within 50ms") {
+		t.Errorf("got %v, want %v for want of a word", err, ssh.ErrUnreachable)
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("took %v of 50ms", took)
+	}
+
+	// One that speaks is not cut off later.
+	client, err := ssh.Dial(t.Context(), target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	time.Sleep(2 * target.FirstByte)
+	if err := client.Run(t.Context(), ssh.Command{Line: "true"}); err != nil {
+		t.Errorf("a command after the time for the first word: %v", err)
+	}
+}
