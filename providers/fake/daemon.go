@@ -30,6 +30,7 @@ type machine struct {
 	me      proc
 	console *os.File
 	network proc
+	init    proc
 	inside  *namespace // process 1
 	outside *namespace // in the environment's network
 	sshPort int
@@ -186,7 +187,7 @@ func (m *machine) rest(s *status, frozen bool) error {
 }
 
 func (m *machine) report(s status) error {
-	s.proc, s.SSHPort = m.me, m.sshPort
+	s.proc, s.Init, s.SSHPort = m.me, m.init, m.sshPort
 	return writeJSON(filepath.Join(m.folder, "status.json"), s)
 }
 
@@ -213,6 +214,11 @@ func (m *machine) boot() error {
 	first.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWNET | syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC}
 	m.inside, err = m.inNamespace(first)
 	if err != nil {
+		return err
+	}
+	start, _ := statOf(first.Process.Pid)
+	m.init = proc{first.Process.Pid, start}
+	if err := m.report(status{}); err != nil { // before it has anything mounted
 		return err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)

@@ -143,10 +143,10 @@ func makeWhole(folder string, fill func(temp string) error) error {
 		return err
 	}
 	if err := fill(temp); err != nil {
-		return errors.Join(err, os.RemoveAll(temp))
+		return undone(err, os.RemoveAll(temp))
 	}
 	if err := os.Rename(temp, folder); err != nil {
-		return errors.Join(err, os.RemoveAll(temp))
+		return undone(err, os.RemoveAll(temp))
 	}
 	return nil
 }
@@ -165,7 +165,7 @@ func removeWhole(folder string) error {
 	return os.RemoveAll(temp)
 }
 
-// sweep removes what killed runs left half-made or half-removed in folder, of names that begin with prefix.
+// sweep removes what killed runs left in folder: half-made or half-removed, of names that begin with prefix.
 func sweep(folder, prefix string) error {
 	entries, err := os.ReadDir(folder)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

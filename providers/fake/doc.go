@@ -9,8 +9,11 @@
 // not a way to run anything for real: a machine has one user ID (root in its namespace, under whatever name one logs in), the host's
 // programs, and no init system (systemctl is a recorder).
 //
+// A data disk is a folder that is mounted into its machine; its size is noted and not enforced. A snapshot is a copy, taken while nothing of the
+// machine moves. A suspended machine's processes are stopped where they are: its memory does not outlive this computer's restart.
+//
 // The one rule: the directory is the record. Every file in it is replaced in one step, so a process killed at any moment leaves either no
 // trace or a machine listed as Partial; and a machine's processes end by themselves once its record is gone.
 //
-// It needs Linux with user namespaces, util-linux (setsid, nsenter, unshare), iproute2 and nftables.
+// It needs Linux with user namespaces, util-linux (setsid, nsenter, unshare), coreutils, iproute2 and nftables.
 package fake

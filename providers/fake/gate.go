@@ -81,12 +81,12 @@ func (g *gate) receive() {
 		r.conn = conn
 		c, ok := g.waiting[r.ID]
 		delete(g.waiting, r.ID)
-		g.mu.Unlock()
 		if ok {
-			c <- r // has room for one
+			c <- r // has room for one; under the lock, so that who forgets it finds it there or knows that it will not come
 		} else if conn != nil {
 			_ = conn.Close()
 		}
+		g.mu.Unlock()
 	}
 }
 
@@ -106,6 +106,7 @@ func (g *gate) ask(ctx context.Context, o order) (net.Conn, error) {
 		return nil, err
 	}
 	if _, err := g.conn.Write(b); err != nil {
+		g.forget(o.ID)
 		return nil, err
 	}
 	select {
@@ -118,9 +119,7 @@ func (g *gate) ask(ctx context.Context, o order) (net.Conn, error) {
 		}
 		return r.conn, nil
 	case <-ctx.Done():
-		g.mu.Lock()
-		delete(g.waiting, o.ID)
-		g.mu.Unlock()
+		g.forget(o.ID)
 		select {
 		case r, ok := <-answer: // came at the same moment
 			if ok && r.conn != nil {
@@ -130,6 +129,12 @@ func (g *gate) ask(ctx context.Context, o order) (net.Conn, error) {
 		}
 		return nil, ctx.Err()
 	}
+}
+
+func (g *gate) forget(id int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.waiting, id)
 }
 
 // dial connects from inside.

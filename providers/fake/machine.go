@@ -111,7 +111,7 @@ func (p *provider) putMachine(ctx context.Context, spec providers.Spec, img prov
 	var made []providers.DataRef
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, p.undo(ctx, r, made))
+			err = undone(err, p.undo(ctx, r, made))
 		}
 	}()
 	if made, err = p.world.putDisks(spec); err != nil {
@@ -188,7 +188,7 @@ func (p *provider) bringUp(ctx context.Context, r record, publish []providers.Po
 	r, err := p.bring(ctx, r)
 	if err != nil && changed {
 		r.Publish, r.Generation = old.Publish, r.Generation+1
-		err = errors.Join(err, p.world.replace(r), p.notify(r))
+		err = undone(err, errors.Join(p.world.replace(r), p.notify(r)))
 	}
 	if err != nil {
 		return providers.Machine{}, err

@@ -136,7 +136,7 @@ func (p *provider) start(ctx context.Context, r record) (record, error) {
 		err = ctx.Err()
 	}
 	if err != nil {
-		return r, errors.Join(err, endProcess(folder))
+		return r, undone(err, endProcess(folder))
 	}
 	s, running, err := readStatus(folder)
 	if err == nil && !running {

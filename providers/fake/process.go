@@ -33,6 +33,7 @@ type proc struct {
 type status struct {
 	proc
 	Ready      bool             `json:"ready"`
+	Init       proc             `json:"init,omitzero"` // a machine's process 1, which a killed machine's process leaves to end by itself
 	SSHPort    int              `json:"ssh_port,omitempty"`
 	Publish    []providers.Port `json:"publish,omitempty"`
 	Generation int              `json:"generation,omitempty"` // the record's that is in force
@@ -67,6 +68,9 @@ func statOf(pid int) (start uint64, state string) {
 }
 
 func (p proc) alive() bool {
+	if p.PID == 0 {
+		return false
+	}
 	start, state := statOf(p.PID)
 	return state != "" && start == p.Start
 }
@@ -140,13 +144,15 @@ func vacate(folder string) (release func(), err error) {
 	}
 	for deadline := time.Now().Add(2 * spawnLimit); ; time.Sleep(3 * time.Millisecond) {
 		free, err := tryLock(f)
-		if free {
-			return func() { _ = f.Close() }, nil
-		}
 		var s status
 		running := false
 		if err == nil {
 			s, running, err = readStatus(folder)
+		}
+		if err == nil && free {
+			if err = s.Init.end(0); err == nil { // until it is gone something may write to a data disk
+				return func() { _ = f.Close() }, nil
+			}
 		}
 		if err == nil && running {
 			err = s.end(stopGrace)

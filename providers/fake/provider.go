@@ -112,6 +112,20 @@ func wrap(op, subject string, err error) error {
 	return &e
 }
 
+// undone is err, the reason for an undo, with what became of that.
+func undone(err, undo error) error {
+	if undo == nil {
+		return err
+	}
+	undo = fmt.Errorf("what was made could not be taken back: %w", undo)
+	if known, ok := errors.AsType[*providers.Error](err); ok {
+		e := *known
+		e.Err = fmt.Errorf("%w; %w", known.Err, undo)
+		return &e
+	}
+	return fmt.Errorf("%w; %w", err, undo)
+}
+
 func fail(code providers.Code, format string, args ...any) error {
 	return &providers.Error{Code: code, Err: fmt.Errorf(format, args...)}
 }

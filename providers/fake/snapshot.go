@@ -160,7 +160,10 @@ func (p *provider) RestoreSnapshot(ctx context.Context, d providers.DataRef, nam
 		if err == nil {
 			err = unix.Renameat2(unix.AT_FDCWD, temp, unix.AT_FDCWD, p.world.content(d), unix.RENAME_EXCHANGE)
 		}
-		return errors.Join(err, os.RemoveAll(temp))
+		if err != nil {
+			return undone(err, os.RemoveAll(temp))
+		}
+		return os.RemoveAll(temp)
 	}()
 	return wrap("restore", subject(d, name), err)
 }

@@ -73,7 +73,7 @@ func (p *provider) suspend(ctx context.Context, r record, still bool) (record, e
 	_, err := p.await(ctx, r)
 	if err != nil {
 		r.Suspended, r.Generation = was, r.Generation+1
-		err = errors.Join(err, p.world.replace(r), p.notify(r))
+		err = undone(err, errors.Join(p.world.replace(r), p.notify(r)))
 	}
 	return r, err
 }

@@ -53,6 +53,11 @@ func Sides() (client, server *tls.Config, err error) {
 	return client, server, err
 }
 
+// LaunchWithin is Launch with less patience.
+func LaunchWithin(ctx context.Context, name string, within time.Duration) (*Launched, error) {
+	return launch(ctx, name, nil, nil, within)
+}
+
 // SpecFields are the fields of a Spec that a plugin of this build says it understands.
 func SpecFields() []string { return specFields() }
 

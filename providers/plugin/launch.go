@@ -22,7 +22,7 @@ import (
 	"github.com/evenkeel/evenkeel/providers"
 )
 
-// startTime bounds the way to the handshake. A plugin needs some 20 ms; a program that is none may wait for ever.
+// startTime bounds the way to the handshake, and from there to the first answer. A plugin needs some 20 ms; a program that is none may wait for ever.
 const startTime = 10 * time.Second
 
 // Launched is a running plugin process whose provider is not yet opened. Plugin.Open opens through it.
@@ -40,6 +40,10 @@ type Launched struct {
 // long as the plugin does. An unknown name is NotFound and lists the known ones. The process has our environment (a provider may need a
 // cloud's variables); what it logs goes to log, under its name. It outlives ctx, which bounds the start only: call Close.
 func Launch(ctx context.Context, name string, hold *os.File, log hclog.Logger) (*Launched, error) {
+	return launch(ctx, name, hold, log, startTime)
+}
+
+func launch(ctx context.Context, name string, hold *os.File, log hclog.Logger, within time.Duration) (*Launched, error) {
 	if !pluginName.MatchString(name) {
 		return nil, &providers.Error{Code: providers.Invalid, Op: "start", Subject: "provider " + fmt.Sprintf("%q", name), Err: fmt.Errorf("a provider's name is like %s", pluginName)}
 	}
@@ -69,7 +73,7 @@ func Launch(ctx context.Context, name string, hold *os.File, log hclog.Logger) (
 		Plugins:          goplugin.PluginSet{pluginKey: &wire{}},
 		AllowedProtocols: []goplugin.Protocol{goplugin.ProtocolGRPC},
 		TLSConfig:        secure,
-		StartTimeout:     startTime,
+		StartTimeout:     within,
 		Stderr:           l.said,
 		SyncStderr:       l.said,
 		Logger:           relayLogger{hclog.NewNullLogger(), log},
@@ -81,7 +85,7 @@ func Launch(ctx context.Context, name string, hold *os.File, log hclog.Logger) (
 			return l.process, nil
 		},
 	})
-	if err := l.start(ctx, name, log); err != nil {
+	if err := l.start(ctx, name, log, within); err != nil {
 		err = l.explain(ctx, err, path)
 		l.kill()
 		return nil, err
@@ -89,7 +93,14 @@ func Launch(ctx context.Context, name string, hold *os.File, log hclog.Logger) (
 	return l, nil
 }
 
-func (l *Launched) start(ctx context.Context, name string, log hclog.Logger) error {
+func (l *Launched) start(ctx context.Context, name string, log hclog.Logger, within time.Duration) (err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, 2*within, fmt.Errorf("it does not answer within %s", 2*within))
+	defer cancel()
+	defer func() {
+		if err != nil && ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+	}()
 	defer context.AfterFunc(ctx, l.process.kill)()
 	l.Name = name
 	protocol, err := l.wire.Client()

@@ -3,6 +3,7 @@
 package plugin_test
 
 import (
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -26,6 +27,13 @@ func behave(name string) {
 		os.Stderr.WriteString("no libfoo.so.3\n")
 		os.Exit(3)
 	case "hang":
+		select {}
+	case "mute":
+		listener, err := net.Listen("unix", filepath.Join(os.Getenv("PLUGIN_UNIX_SOCKET_DIR"), "mute"))
+		if err != nil {
+			os.Exit(4)
+		}
+		os.Stdout.WriteString("1|1|unix|" + listener.Addr().String() + "|grpc|\n")
 		select {}
 	case "older":
 		os.Stdout.WriteString("1|99|unix|/tmp/none|grpc|\n")

@@ -51,7 +51,7 @@ func toLabels(l providers.Labels) map[string]string {
 func fromLabels(m map[string]string) providers.Labels { return m }
 
 func toPort(p providers.Port) *proto.Port {
-	return &proto.Port{Port: int32(p.Port), Proto: text(p.Proto), HostPort: int32(p.HostPort)}
+	return &proto.Port{Port: int64(p.Port), Proto: text(p.Proto), HostPort: int64(p.HostPort)}
 }
 
 func fromPort(p *proto.Port) providers.Port {

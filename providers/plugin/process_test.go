@@ -79,6 +79,22 @@ func TestLaunchThatHangsEndsWithItsContext(t *testing.T) {
 	}
 }
 
+func TestPluginThatSaysNothingAfterTheHandshakeIsGivenUp(t *testing.T) {
+	install(t, "mute")
+	begun := time.Now()
+	l, err := plugin.LaunchWithin(t.Context(), "mute", 300*time.Millisecond)
+	if err == nil {
+		_ = l.Close()
+		t.Fatal("it was launched")
+	}
+	if providers.CodeOf(err) != providers.Unsupported || !strings.Contains(err.Error(), "does not answer within 600ms") {
+		t.Errorf("got %v, want that it does not answer", err)
+	}
+	if took := time.Since(begun); took > 10*time.Second {
+		t.Errorf("it took %v", took)
+	}
+}
+
 func open(t *testing.T, l *plugin.Launched) (providers.Provider, func() string) {
 	t.Helper()
 	config, journal := journalConfig(t)

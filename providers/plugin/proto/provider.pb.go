@@ -2128,9 +2128,9 @@ func (x *Data) GetMount() string {
 
 type Port struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Port          int32                  `protobuf:"varint,1,opt,name=port,proto3" json:"port,omitempty"`
+	Port          int64                  `protobuf:"varint,1,opt,name=port,proto3" json:"port,omitempty"`
 	Proto         string                 `protobuf:"bytes,2,opt,name=proto,proto3" json:"proto,omitempty"`
-	HostPort      int32                  `protobuf:"varint,3,opt,name=host_port,json=hostPort,proto3" json:"host_port,omitempty"`
+	HostPort      int64                  `protobuf:"varint,3,opt,name=host_port,json=hostPort,proto3" json:"host_port,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2165,7 +2165,7 @@ func (*Port) Descriptor() ([]byte, []int) {
 	return file_provider_proto_rawDescGZIP(), []int{37}
 }
 
-func (x *Port) GetPort() int32 {
+func (x *Port) GetPort() int64 {
 	if x != nil {
 		return x.Port
 	}
@@ -2179,7 +2179,7 @@ func (x *Port) GetProto() string {
 	return ""
 }
 
-func (x *Port) GetHostPort() int32 {
+func (x *Port) GetHostPort() int64 {
 	if x != nil {
 		return x.HostPort
 	}
@@ -3460,9 +3460,9 @@ const file_provider_proto_rawDesc = "" +
 	"\x04size\x18\x02 \x01(\x03R\x04size\x12\x14\n" +
 	"\x05mount\x18\x03 \x01(\tR\x05mount\"M\n" +
 	"\x04Port\x12\x12\n" +
-	"\x04port\x18\x01 \x01(\x05R\x04port\x12\x14\n" +
+	"\x04port\x18\x01 \x01(\x03R\x04port\x12\x14\n" +
 	"\x05proto\x18\x02 \x01(\tR\x05proto\x12\x1b\n" +
-	"\thost_port\x18\x03 \x01(\x05R\bhostPort\"\xd6\x01\n" +
+	"\thost_port\x18\x03 \x01(\x03R\bhostPort\"\xd6\x01\n" +
 	"\x04Seed\x12\x1a\n" +
 	"\bhostname\x18\x01 \x01(\tR\bhostname\x12\x19\n" +
 	"\bhost_key\x18\x02 \x01(\fR\ahostKey\x12)\n" +
