@@ -297,3 +297,31 @@ func (c *Core) codeSession(ctx context.Context, m envs.Machine) (*ssh.Client, sy
 	}
 	return c.codeClients(ctx, there, nil)
 }
+
+// deliveredTo reads which commits a machine holds; nil where it gets none, or does not say.
+func (c *Core) deliveredTo(ctx context.Context, m envs.Machine, there Machine) map[string]string {
+	if c.Plugin.Traits.Local || len(m.Code) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, min(readyTime, c.deadline()))
+	defer cancel()
+	client, err := c.Dial(ctx, there, "")
+	if err != nil {
+		return nil // why is the reason of its not being ready
+	}
+	defer client.Close()
+	var to []string
+	for _, code := range m.Code {
+		to = append(to, code.To)
+	}
+	names, err := sync.Delivered(ctx, client, to)
+	if err != nil {
+		c.log().Debug("cannot read delivered commits", "machine", m.Name, "error", err)
+		return nil
+	}
+	all := map[string]string{}
+	for i, name := range names {
+		all[to[i]] = name
+	}
+	return all
+}

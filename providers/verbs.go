@@ -98,6 +98,8 @@ type Status struct {
 	Reason  string `json:"reason,omitempty"` // why it is not ready
 	// Unreachable: it did not answer, so whether it is ready is unknown.
 	Unreachable bool `json:"unreachable,omitempty"`
+	// Commits are those that were delivered, by the folder on the machine; "" where none was. Only with check, and elsewhere than on local tiers.
+	Commits map[string]string `json:"commits,omitempty"`
 }
 
 // Status lists planned machines in the plan's order, then the others by name. Planned machines that do not exist have State "". With check
@@ -142,6 +144,9 @@ func (c *Core) Status(ctx context.Context, check bool) ([]Status, error) {
 		if err != nil {
 			s.Reason = err.Error()
 			s.Unreachable = s.State == Unknown || errors.Is(err, ssh.ErrUnreachable)
+		}
+		if !s.Unreachable {
+			s.Commits = c.deliveredTo(ctx, m, s.Machine)
 		}
 		return ctx.Err()
 	})

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/urfave/cli/v2"
@@ -47,6 +48,8 @@ type statusLine struct {
 	Reason   string `json:"reason,omitempty"`
 
 	Unreachable bool `json:"unreachable,omitempty"`
+
+	Commits map[string]string `json:"commits,omitempty"` // only with --check, and elsewhere than on local tiers
 }
 
 func runStatus(ctx context.Context, c *call) error {
@@ -91,7 +94,7 @@ func (p *place) report(list []providers.Status) statusReport {
 		r.Machines = append(r.Machines, statusLine{
 			machineLine: lineOf(s.Machine), Kind: s.Kind, Planned: s.Planned, Differs: s.Differs,
 			ImageKey: s.Labels[providers.LabelImageKey], Owner: s.Labels[providers.LabelOwner], Ready: s.Ready, Reason: s.Reason,
-			Unreachable: s.Unreachable,
+			Unreachable: s.Unreachable, Commits: s.Commits,
 		})
 	}
 	return r
@@ -129,6 +132,13 @@ func (c *call) printStatus(p *place, list []providers.Status, check bool) error 
 	}
 	if err := t.print(c.Stdout); err != nil {
 		return err
+	}
+	for _, s := range list {
+		for _, to := range sorted(s.Commits) {
+			if err := c.printf("%s: %s holds commit %s\n", s.Name, to, cmp.Or(s.Commits[to], "none")); err != nil {
+				return err
+			}
+		}
 	}
 	return c.printPlanNotes(p.Plan)
 }

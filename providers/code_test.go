@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package providers_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/evenkeel/evenkeel/envs"
+	"github.com/evenkeel/evenkeel/providers"
+)
+
+// project is a folder with a repository of one commit that holds app/main.
+func project(t *testing.T) (dir string, git func(args ...string) string) {
+	t.Helper()
+	dir = t.TempDir()
+	git = func(args ...string) string {
+		t.Helper()
+		cmd := exec.Command("git", append([]string{"-c", "user.name=t", "-c", "user.email=t@t", "-c", "init.defaultBranch=main"}, args...)...)
+		cmd.Dir = dir
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("git %s: %v: %s", args, err, out)
+		}
+		return strings.TrimSpace(string(out))
+	}
+	put(t, dir, "app/main", "one")
+	git("init", "-q")
+	git("add", ".")
+	git("commit", "-q", "-m", "one")
+	return dir, git
+}
+
+func put(t *testing.T, dir, name, text string) {
+	t.Helper()
+	path := filepath.Join(dir, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// coded is a machine with the project's app.
+func coded(dir string) envs.Machine {
+	m := web("1")
+	m.Code = []envs.Code{{From: filepath.Join(dir, "app"), To: "/srv/app"}}
+	return m
+}
+
+func TestElsewhereTheCommitIsDeliveredAndRecorded(t *testing.T) {
+	dir, git := project(t)
+	at := world(t, nil)
+	far := func() *providers.Core {
+		c := at(coded(dir))
+		c.Plugin.Traits.Local = false
+		c.Plan.Access.Keys = c.Identity.PublicKeys()
+		return c
+	}
+	one := git("rev-parse", "HEAD")
+	c := far()
+	res := up(t, c, providers.UpOptions{})
+	if len(res.Code) != 1 || res.Code[0].Commit != one {
+		t.Errorf("code %+v, want commit %s", res.Code, one)
+	}
+	if got := on(t, c, res.Machines[0], "cat /srv/app/main"); got != "one" {
+		t.Errorf("the machine holds %q", got)
+	}
+	if res := up(t, far(), providers.UpOptions{}); res.Changed() {
+		t.Errorf("again: %+v", res.Changes)
+	}
+
+	put(t, dir, "app/main", "two")
+	_, err := far().Up(t.Context(), providers.UpOptions{})
+	if providers.CodeOf(err) != providers.Denied || !strings.Contains(err.Error(), "differs from commit "+one[:12]+": app/main") {
+		t.Errorf("dirty: got %v", err)
+	}
+	c = far()
+	c.AllowDirty = true
+	if res := up(t, c, providers.UpOptions{}); !res.Changed() || res.Code[0].Commit != one+"-dirty" {
+		t.Errorf("allowed: %+v", res)
+	}
+	if got := on(t, c, res.Machines[0], "cat /srv/app/main"); got != "two" {
+		t.Errorf("the machine holds %q", got)
+	}
+	git("commit", "-q", "-a", "-m", "two")
+	two := git("rev-parse", "HEAD")
+	up(t, far(), providers.UpOptions{})
+	status, err := far().Status(t.Context(), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := status[0].Commits["/srv/app"]; got != two {
+		t.Errorf("status says %q (%s), want %s", got, status[0].Reason, two)
+	}
+}
+
+func TestADirtyTreeIsRefusedBeforeAnythingIsMade(t *testing.T) {
+	dir, _ := project(t)
+	put(t, dir, "app/new", "x")
+	c := world(t, nil)(coded(dir))
+	c.Plugin.Traits.Local = false
+	if _, err := c.Up(t.Context(), providers.UpOptions{}); providers.CodeOf(err) != providers.Denied {
+		t.Errorf("got %v, want it denied", err)
+	}
+	if envs, err := c.Provider.ListEnvs(t.Context()); err != nil || len(envs) > 0 {
+		t.Errorf("made: %v, %v", envs, err)
+	}
+	c.AllowDirty = true
+	if err := os.RemoveAll(filepath.Join(dir, ".git")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Up(t.Context(), providers.UpOptions{}); err == nil || !strings.Contains(err.Error(), "it is in no git repository") {
+		t.Errorf("got %v, want it said that there is no repository", err)
+	}
+}
+
+func TestSyncBringsOneMachinesChangesToAllInOneCall(t *testing.T) {
+	dir, _ := project(t)
+	one, two := coded(dir), coded(dir)
+	two.Name = "web-2"
+	c := world(t, nil)(one, two)
+	c.CodeDir = t.TempDir()
+	res := up(t, c, providers.UpOptions{})
+	on(t, c, res.Machines[0], "echo from web-1 >/srv/app/new")
+	list, err := c.SyncCode(t.Context(), nil, "")
+	if err != nil || len(list) != 2 || list[0].Pulled != 1 || list[1].Pushed != 1 {
+		t.Errorf("got %+v, %v", list, err)
+	}
+	if got := on(t, c, res.Machines[1], "cat /srv/app/new"); got != "from web-1\n" {
+		t.Errorf("web-2 holds %q", got)
+	}
+	c.Plugin.Traits.Local = false
+	if _, err := c.SyncCode(t.Context(), nil, ""); providers.CodeOf(err) != providers.Unsupported {
+		t.Errorf("elsewhere: got %v, want it unsupported", err)
+	}
+}
