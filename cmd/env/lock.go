@@ -41,6 +41,9 @@ func (c *call) lockEnv(ctx context.Context, env string) (*envLock, error) {
 
 // tryLockEnv takes the lock, or says who has it.
 func (a *App) tryLockEnv(env string) (lock *envLock, holder string, err error) {
+	if strings.Contains(env, "/") { // it may be a label that somebody else wrote
+		return nil, "", fmt.Errorf("cannot lock environment %q: that is no name of one", env)
+	}
 	state, err := a.stateDir()
 	if err != nil {
 		return nil, "", err
