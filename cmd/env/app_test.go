@@ -59,6 +59,12 @@ func TestBadCommandLinesSayWhatIsWrong(t *testing.T) {
 		{"hook tcsh", `hook needs one of bash, zsh, fish, got "tcsh"`},
 		{"schema nothing", `there is no schema "nothing"; allowed are env, recipe`},
 		{"plan", "cannot find env.yaml in "},
+		{"plan --graph --json", "--graph and --json exclude each other"},
+		{"plan --graph --format png", `--format: got "png"; allowed is mermaid or svg`},
+		{"plan -o x.svg", "--format and --output belong to --graph"},
+		{"status --settings --check", "--settings and --check exclude each other"},
+		{"trust --yes --revoke", "--yes, --list and --revoke exclude each other"},
+		{"trust --tier ci", "there is no option --tier here"},
 		{"up", "hint: `evenkeel init` writes one; -f FILE names one elsewhere"},
 		{"plan -f nowhere/env.yaml", "nowhere/env.yaml"},
 	} {

@@ -127,6 +127,8 @@ func (a *App) values(option string, before []string) []string {
 		}
 	case "example":
 		return envs.Examples()
+	case "format":
+		return []string{"mermaid", "svg"}
 	case "yes":
 		if plan := a.quietPlan(before); plan != nil {
 			return []string{plan.Env}

@@ -18,9 +18,14 @@ func (a *App) planVerb() verb {
 	return verb{
 		name: "plan", about: "show what `up` would do, without doing it",
 		more: "It reads the place's records and contacts no machine: whether settings, keys and rules are on the machines is told by `evenkeel status --check`. " +
-			"The exit status is 0 where there is nothing to do and 2 where there is.",
-		flags: []cli.Flag{lockedFlag()},
-		run:   runPlan,
+			"The exit status is 0 where there is nothing to do and 2 where there is. With --graph it draws the definition instead and asks no place at all.",
+		flags: []cli.Flag{
+			lockedFlag(),
+			boolFlag("graph", "draw machines, rules and ports instead: a picture for README and reviews"),
+			&cli.StringFlag{Name: "format", Usage: "with --graph: `FORMAT` is mermaid (else) or svg"},
+			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "with --graph: write to `FILE`, whose end .svg chooses the format"},
+		},
+		run: runPlan,
 	}
 }
 
@@ -34,6 +39,12 @@ type planned struct {
 func runPlan(ctx context.Context, c *call) error {
 	if err := c.noArgs(); err != nil {
 		return err
+	}
+	if c.flag.Bool("graph") {
+		return c.planGraph()
+	}
+	if c.flag.IsSet("format") || c.flag.IsSet("output") {
+		return usagef("--format and --output belong to --graph")
 	}
 	p, err := c.open(ctx, placeOptions{locked: c.flag.Bool("locked")})
 	if err != nil {
