@@ -41,7 +41,7 @@ func (c *Core) Down(ctx context.Context, keepData bool) (*Gone, error) {
 }
 
 // Remove removes the named machines (or kinds), planned or not, and nothing else: their data disks are kept. The others are settled anew, so that
-// none goes on to name or admit what is gone. Names that nothing there has are Invalid, before anything is touched. A protected environment needs
+// none goes on to name or admit what is gone; with the last one the network goes too. Names that nothing there has are Invalid, before anything is touched. A protected environment needs
 // Confirmed.
 func (c *Core) Remove(ctx context.Context, names []string) (*Gone, error) {
 	have, err := c.found(ctx)
@@ -70,6 +70,9 @@ func (c *Core) Remove(ctx context.Context, names []string) (*Gone, error) {
 	}
 	if err := each(gone.Machines, func(m Machine) error { return r.remove(ctx, m) }); err != nil {
 		return nil, err
+	}
+	if len(gone.Machines) == len(have.all()) {
+		return gone, sweep(ctx, c.Provider, c.Plan.Env)
 	}
 	_, err = r.finish(ctx, nil)
 	return gone, err

@@ -97,9 +97,16 @@ func Collect(ctx context.Context, p Provider, g Garbage) error {
 			return err
 		}
 	}
-	left, err := p.ListMachines(ctx, g.Env)
+	return sweep(ctx, p, g.Env)
+}
+
+// sweep removes what is left of an environment that has no machine, but its data disks. Between the look and the removal somebody else's Up may begin:
+// it then loses what it has just made, fails, and succeeds when repeated. On one computer the command's lock excludes that. The contract has no
+// "only if it is empty", since a place where networks and machines are objects of their own could not promise it either.
+func sweep(ctx context.Context, p Provider, env string) error {
+	left, err := p.ListMachines(ctx, env)
 	if err != nil || len(left) > 0 {
 		return err
 	}
-	return p.DeleteEnv(ctx, g.Env, true)
+	return p.DeleteEnv(ctx, env, true)
 }

@@ -129,10 +129,5 @@ func (r *run) takeBack(ctx context.Context, fresh bool) error {
 	}
 	ctx, cancel := undo(ctx)
 	defer cancel()
-	// Another run may have begun meanwhile: only an environment that is empty of machines is swept.
-	left, err := c.Provider.ListMachines(ctx, c.Plan.Env)
-	if err != nil || len(left) > 0 {
-		return err
-	}
-	return c.Provider.DeleteEnv(ctx, c.Plan.Env, true)
+	return sweep(ctx, c.Provider, c.Plan.Env)
 }
