@@ -151,8 +151,9 @@ func (p *pair) wantNoDB(t *testing.T) {
 	p.wantDisks(t, p.env, map[providers.DataRef]int64{p.pg(): pgSize, p.files(): filesSize})
 }
 
-// dataSurvives makes db-1 again, by two clients at once and with a larger disk.
-func dataSurvives(t *testing.T, p *pair) {
+// rebuiltByTwo makes db-1 again, by two clients at once and with a larger disk, and deletes it while it boots: what it does to its disk then, mounting
+// and growing it, is cut off at some moment.
+func rebuiltByTwo(t *testing.T, p *pair) {
 	var made [2]providers.Machine
 	specs := [2]providers.Spec{p.dbAgain(t, pgGrown), p.dbAgain(t, pgGrown)}
 	var work sync.WaitGroup
@@ -172,10 +173,8 @@ func dataSurvives(t *testing.T, p *pair) {
 		t.Errorf("two clients made %q and %q, want one new machine", made[0].ID, made[1].ID)
 	}
 	checkMachine(t, specs[0], made[0])
-	p.db = made[0]
-	p.dbShell = p.shell(t, p.db)
-	if got := command(t, p.dbShell, "sudo -n sh -c 'cat "+pgMount+"/link && stat -c %a "+pgMount+"/base/1'"); got != "row\n600" {
-		t.Errorf("got %q from the data disk, want what was written before the rebuild", got)
+	if err := p.p.DeleteMachine(t.Context(), made[0].ID); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -32,6 +32,7 @@ type pair struct {
 	web, db  providers.Machine
 	webShell *ssh.Client
 	dbShell  *ssh.Client
+	keys     keys
 	saved    [2]int64 // what web-1 had written before and after its snapshot was saved
 }
 
@@ -88,8 +89,11 @@ func twoMachines(t *testing.T, s *suite) {
 		{"data_outlives_its_machine_and_is_found_by_another_client", dataOutlives},
 		{"shrinking_data_is_denied", shrinkingDenied},
 		{"data_of_another_project_is_a_conflict", foreignData},
-		{"data_survives_rebuild_by_two_clients_at_once", dataSurvives},
+		{"two_clients_at_once_rebuild_one_machine", rebuiltByTwo},
+		{"data_survives_rebuild_and_settings_secrets_access_are_laid", laid},
 		{"data_disk_grows", dataGrows},
+		{"what_is_laid_survives_stop_and_start", laidStays},
+		{"what_is_no_longer_wanted_is_taken_away", laidGoes},
 		{"suspended_machine_can_be_deleted", suspendedDeleted},
 		{"down_keeps_data", downKeepsData},
 		{"other_envs_are_untouched", othersUntouched},
