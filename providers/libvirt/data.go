@@ -23,6 +23,9 @@ func dataDevice(name string) string { return "/dev/disk/by-id/virtio-" + dataSer
 // maxData is what is left of vda to vdz.
 const maxData = 24
 
+// maxProject keeps a mark's name, with the longest of all other words in it, below the 255 bytes of a file's.
+const maxProject = 48
+
 // dataDisk is what the pool holds of a data disk.
 type dataDisk struct {
 	current generation // number 0 where none is whole

@@ -49,17 +49,12 @@ func parseGeneration(name string) (g generation, project string, mark, ok bool) 
 	var rest, kind string
 	g.disk.Name, rest, _ = strings.Cut(words[2], ".")
 	number, kind, _ := strings.Cut(rest, ".")
-	n, err := strconv.Atoi(number)
-	if err != nil || n < 1 || strconv.Itoa(n) != number {
-		return g, "", false, false
-	}
-	g.number = n
+	g.number, _ = strconv.Atoi(number) // what is no number is no name of ours, as the comparisons below show
 	if kind == "qcow2" {
-		return g, "", false, true
+		return g, "", false, g.number > 0 && g.volume() == name
 	}
-	encoded, mark := strings.CutPrefix(kind, "of.")
-	b, err := hex.DecodeString(encoded)
-	return g, string(b), true, mark && err == nil
+	b, err := hex.DecodeString(strings.TrimPrefix(kind, "of."))
+	return g, string(b), true, err == nil && g.number > 0 && g.mark(string(b)) == name
 }
 
 // snapshot is the volume of a data disk's snapshot.
@@ -87,9 +82,8 @@ func parseSnapshot(name string) (s snapshot, mark, ok bool) {
 	var rest string
 	s.name, rest, _ = strings.Cut(words[3], ".")
 	taken, kind, _ := strings.Cut(rest, ".")
-	var err error
-	s.taken, err = strconv.ParseInt(taken, 10, 64)
-	return s, kind == complete, err == nil && s.name != "" && (kind == complete || kind == "qcow2")
+	s.taken, _ = strconv.ParseInt(taken, 10, 64) // as above
+	return s, kind == complete, s.name != "" && (s.volume() == name || s.mark() == name)
 }
 
 // dataOf is the data disk that a volume belongs to, as its content, its mark or its snapshot.

@@ -81,6 +81,9 @@ func (p *provider) validate(spec providers.Spec) error {
 	if len(spec.Data) > maxData {
 		return fail(providers.Invalid, "%d data disks, at most %d are possible", len(spec.Data), maxData)
 	}
+	if project := spec.Labels[providers.LabelProject]; len(spec.Data) > 0 && len(project) > maxProject {
+		return fail(providers.Invalid, "project label %q has %d bytes, at most %d fit the name of a data disk's file", project, len(project), maxProject)
+	}
 	host, err := p.conn.GetNodeInfo()
 	if err != nil {
 		return err
