@@ -80,6 +80,11 @@ func (p *answering) finished(c *providers.Core, labels providers.Labels) {
 
 func (p *answering) put(c *providers.Core, labels providers.Labels, life time.Duration) {
 	p.t.Helper()
+	p.putAs(c, "web-1", labels, life)
+}
+
+func (p *answering) putAs(c *providers.Core, name string, labels providers.Labels, life time.Duration) {
+	p.t.Helper()
 	ca, err := ssh.NewHostCA()
 	if err != nil {
 		p.t.Fatal(err)
@@ -88,11 +93,12 @@ func (p *answering) put(c *providers.Core, labels providers.Labels, life time.Du
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	cert, err := ca.Sign(public, []string{"web-1.shop.laptop"}, life)
+	cert, err := ca.Sign(public, []string{name + ".shop.laptop"}, life)
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	spec := providers.Spec{Env: "shop.laptop", Name: "web-1", Labels: recorded(web("1")).Labels}
+	spec := providers.Spec{Env: "shop.laptop", Name: name, Labels: recorded(web("1")).Labels}
+	spec.Labels[providers.LabelName] = name
 	spec.Labels[providers.LabelHostCA] = ca.PublicKey()
 	for k, v := range labels {
 		spec.Labels[k] = v

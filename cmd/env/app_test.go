@@ -32,7 +32,7 @@ func TestBadCommandLinesSayWhatIsWrong(t *testing.T) {
 		{"stauts", `there is no verb "stauts"` + "\n  hint: did you mean status?"},
 		{"xyzzy", `there is no verb "xyzzy"` + "\n  hint: evenkeel --help lists them"},
 		{"-f x up", "the first word must be a verb, got -f\n  hint: options stand behind the verb"},
-		{"logs", "logs is not supported yet"},
+		{"audit", "audit is not supported yet"},
 		{"audit web-1", "audit is not supported yet"},
 		{"image push", "image push is not supported yet"},
 		{"image lokc", `there is no image "lokc"; allowed are lock, build, list, show, prune`},

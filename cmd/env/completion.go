@@ -139,7 +139,7 @@ func (a *App) values(option string, before []string) []string {
 
 func (a *App) arguments(v verb, before []string) []string {
 	switch v.name {
-	case "up", "ssh", "ssh-config", "sync", "stop", "start", "suspend", "resume", "rebuild", "refresh", "down":
+	case "up", "ssh", "ssh-config", "sync", "logs", "stop", "start", "suspend", "resume", "rebuild", "refresh", "down":
 		plan := a.quietPlan(before)
 		if plan == nil {
 			return nil

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package providers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/evenkeel/evenkeel/providers/ssh"
+)
+
+// LogOptions choose what of each machine's journal is read, as journalctl(1) has them.
+type LogOptions struct {
+	Follow bool          // go on until the context ends
+	Since  string        // a time as journalctl reads it, by the machine's clock; "": no bound
+	Ago    time.Duration // so long ago, in place of Since
+	Lines  int           // the last so many of each machine; negative: all
+	Unit   string        // of this unit only
+	Boot   bool          // since the machine's last boot
+	Full   bool          // records with all their fields, not just those that LogRecord names
+}
+
+func (o LogOptions) line() string {
+	words := []string{"exec sudo -n journalctl --no-pager --quiet --output=json"}
+	add := func(name, value string) { words = append(words, name+"="+ssh.Quote(value)) }
+	if !o.Full {
+		add("--output-fields", "MESSAGE,SYSLOG_IDENTIFIER,_COMM,_PID,PRIORITY,_SYSTEMD_UNIT")
+	}
+	if o.Follow {
+		words = append(words, "--follow")
+	}
+	if o.Boot {
+		words = append(words, "--boot")
+	}
+	if o.Since != "" {
+		add("--since", o.Since)
+	}
+	if o.Ago > 0 {
+		add("--since", fmt.Sprintf("-%ds", int64((o.Ago+time.Second-1)/time.Second)))
+	}
+	if o.Unit != "" {
+		add("--unit", o.Unit)
+	}
+	if o.Lines >= 0 {
+		add("--lines", strconv.Itoa(o.Lines))
+	} else if o.Follow {
+		add("--lines", "all")
+	}
+	return strings.Join(words, " ")
+}
+
+// LogFailure says whose could not, or not to the end.
+type LogFailure struct {
+	Machine string
+	Err     error
+}
+
+// Logs hands the records of the named machines' journals (all where names is empty) to out, merged by time, one after the other. A machine that cannot be read is
+// told to failed at once and holds up the others for logPatience at most. It returns when all journals ended, or ctx did, which is no error while
+// o.Follow; an error of out ends it and is returned. out and failed are not called by two at once.
+func (c *Core) Logs(ctx context.Context, names []string, o LogOptions, out func(LogRecord) error, failed func(LogFailure)) error {
+	picked, err := c.pick(names)
+	if err != nil {
+		return err
+	}
+	have, err := c.found(ctx)
+	if err != nil {
+		return err
+	}
+	run, stop := context.WithCancel(ctx)
+	defer stop()
+	m := newMerge(o.Follow)
+	for _, p := range picked {
+		there, ok := have.now[p.Name]
+		s := m.source(p.Name)
+		m.readers.Go(func() {
+			err := errors.New("it does not exist")
+			if ok {
+				err = c.journal(run, there, o, m, s)
+			}
+			m.end(s, err)
+		})
+	}
+	err = m.run(run, out, failed)
+	stop()
+	m.readers.Wait()
+	if err != nil && ctx.Err() != nil && o.Follow {
+		return nil
+	}
+	return err
+}
+
+// journal reads one machine's journal into s.
+func (c *Core) journal(ctx context.Context, there Machine, o LogOptions, m *merge, s *logSource) error {
+	client, err := c.Dial(ctx, there, "")
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	m.begin(s)
+	lines := &logLines{machine: s.name, send: func(r LogRecord) error { return m.send(ctx, s, r) }}
+	var said tailBuffer
+	if err := client.Run(ctx, ssh.Command{Line: o.line(), Stdout: lines, Stderr: &said}); err != nil {
+		return withOutput(err, &said)
+	}
+	return lines.close()
+}
