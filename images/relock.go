@@ -59,7 +59,7 @@ func (s *Store) NewLock(ctx context.Context, r *Recipe, p progress.Func) (*Lock,
 	return lock, nil
 }
 
-// SaveLock writes lock beside r, in one step, and returns r with it.
+// SaveLock writes lock beside r, in one step, and returns r loaded anew, with it.
 func (s *Store) SaveLock(r *Recipe, lock *Lock) (*Recipe, error) {
 	if err := writeAtomic(r.LockFile(), lock.Bytes(), 0o644); err != nil {
 		return nil, fmt.Errorf("cannot write the lock of %s: %w", r.Name, err)
@@ -68,5 +68,8 @@ func (s *Store) SaveLock(r *Recipe, lock *Lock) (*Recipe, error) {
 	if err != nil {
 		return nil, err
 	}
-	return again, problems.Err()
+	if err := problems.Err(); err != nil {
+		return nil, err
+	}
+	return again, nil
 }

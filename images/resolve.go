@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -28,21 +29,11 @@ func (s *Store) WriteLock(ctx context.Context, r *Recipe, update bool, p progres
 	if r.Lock != nil && !update {
 		return r, nil
 	}
-	lock, err := s.resolve(ctx, r, p)
-	if err != nil {
-		return nil, fmt.Errorf("cannot lock %s: %w", r.Name, err)
-	}
-	if err := writeAtomic(r.LockFile(), lock.Bytes(), 0o644); err != nil {
-		return nil, fmt.Errorf("cannot write the lock of %s: %w", r.Name, err)
-	}
-	again, problems, err := LoadRecipe(r.File, r.root)
+	lock, err := s.NewLock(ctx, r, p)
 	if err != nil {
 		return nil, err
 	}
-	if err := problems.Err(); err != nil {
-		return nil, err
-	}
-	return again, nil
+	return s.SaveLock(r, lock)
 }
 
 // resolve chooses in two steps as a build installs in two: first what every image of the release holds, then over it the recipe's
@@ -75,12 +66,19 @@ func (s *Store) resolve(ctx context.Context, r *Recipe, p progress.Func) (*Lock,
 	if err != nil {
 		return nil, err
 	}
+	tree, err := s.given(ctx, r, p)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.install(tree.stanzas); err != nil {
+		return nil, err
+	}
 	emit("choosing the base", 1)
 	essential, err := essentialPackages(archives, indexes)
 	if err != nil {
 		return nil, err
 	}
-	base, err := a.choose(ctx, append(essential, guest.Packages(r.spec.From)...))
+	base, err := a.choose(ctx, tree.lacks(append(essential, guest.Packages(r.spec.From)...)))
 	if err != nil {
 		return nil, fmt.Errorf("cannot choose the packages every image of %s needs: %w", r.spec.From, err)
 	}
@@ -90,7 +88,7 @@ func (s *Store) resolve(ctx context.Context, r *Recipe, p progress.Func) (*Lock,
 	if err != nil {
 		return nil, err
 	}
-	if err := a.install(stanzas); err != nil {
+	if err := a.install(append(tree.over(chosen), stanzas...)); err != nil {
 		return nil, err
 	}
 	if len(r.spec.Packages) > 0 {
@@ -101,11 +99,33 @@ func (s *Store) resolve(ctx context.Context, r *Recipe, p progress.Func) (*Lock,
 		chosen = append(chosen, lockedPackages(archives, more, false)...)
 	}
 	emit("writing the lock", 3)
-	return s.newLock(r, a, archives, indexes, chosen)
+	return s.newLock(r, a, archives, indexes, chosen, tree)
 }
 
-func (s *Store) newLock(r *Recipe, a *apt, archives []archive, indexes []index, chosen []LockedPackage) (*Lock, error) {
-	lock := &Lock{From: r.spec.From, Arch: "amd64", Wants: r.spec.wants(), Packages: chosen}
+// given is the tree that r starts from, brought into the store; the zero one where r starts from its release.
+func (s *Store) given(ctx context.Context, r *Recipe, p progress.Func) (givenTree, error) {
+	b, found := r.spec.baseBlob(s)
+	if !found {
+		return givenTree{}, nil
+	}
+	if err := s.fetch(ctx, []blob{b}, r.Name, p); err != nil {
+		return givenTree{}, err
+	}
+	tree, err := readGiven(ctx, s.packagePath(b.sha256), io.Discard, time.Now())
+	if err != nil {
+		return givenTree{}, fmt.Errorf("cannot start from %s: %w", b.name, err)
+	}
+	if tree.release != r.spec.From {
+		return givenTree{}, fmt.Errorf("cannot start from %s: it says that it is %.60q, and the recipe that it is %s", b.name, tree.release, r.spec.From)
+	}
+	return tree, nil
+}
+
+func (s *Store) newLock(r *Recipe, a *apt, archives []archive, indexes []index, chosen []LockedPackage, tree givenTree) (*Lock, error) {
+	lock := &Lock{From: r.spec.From, Arch: "amd64", Wants: r.spec.wants(), Packages: chosen, Tree: tree.packages}
+	if r.spec.Base != nil {
+		lock.Base = r.spec.Base.SHA256
+	}
 	newest := map[string]time.Time{} // by URL: one snapshot holds all suites of one archive
 	dates := make([]time.Time, len(archives))
 	for i, ar := range archives {
@@ -145,9 +165,9 @@ func (s *Store) newLock(r *Recipe, a *apt, archives []archive, indexes []index, 
 // pinsHeld says which wanted versions no archive has.
 func pinsHeld(wanted []want, lock *Lock, indexes []index) error {
 	var errs []error
+	has := lock.installed()
 	for _, w := range wanted {
-		got := lock.find(w.Name)
-		if w.Version == "" || got != nil && got.Version == w.Version {
+		if w.Version == "" || slices.ContainsFunc(has, func(p ManifestPackage) bool { return p.Name == w.Name && p.Version == w.Version }) {
 			continue
 		}
 		have, err := versionsOf(indexes, w.Name)

@@ -12,7 +12,7 @@ import (
 // Rebuild replaces the named machines (or kinds) by new ones from the current image. One rule holds for it, for Refresh, and for Up where machines are
 // not on this computer:
 //
-//   - o.Max machines at once; a batch is healthy, and every machine of the environment settled, before the next; unhealthy ones go first.
+//   - o.Max machines at once; a batch is healthy (where no health check is declared: it answers), and every machine of the environment settled, before the next; unhealthy ones go first.
 //   - The first failure ends it. The error says who was not touched.
 //   - order: replace deletes the old machine once the new image is in the place, then makes the new one; after failure or cancel in between it is
 //     missing, and Up makes it. order: surge makes the new one first, and deletes the old one when the new one is healthy; after failure or

@@ -175,8 +175,10 @@ func (r *run) remake(ctx context.Context, m envs.Machine, there Machine) error {
 	if err != nil {
 		return err
 	}
-	if err := r.remove(ctx, there); err != nil {
-		return err
+	if there.ID != "" { // else it went by itself meanwhile
+		if err := r.remove(ctx, there); err != nil {
+			return err
+		}
 	}
 	made, err := c.make(ctx, m, c.spec(m), r.refs)
 	if err != nil {

@@ -143,7 +143,7 @@ func TestSeveralPublishedPortsSayWhichTheyAre(t *testing.T) {
 }
 
 func TestAnInterruptedReplacementDoesNotClaimTheOldMachineIsThere(t *testing.T) {
-	if got := undone(true); strings.Contains(got, "as it was") || !strings.Contains(got, "evenkeel up") {
+	if got := ended(placeOptions{undoes: true, replaces: true}); strings.Contains(got, "as it was") || !strings.Contains(got, "evenkeel up") {
 		t.Errorf("got %q", got)
 	}
 }

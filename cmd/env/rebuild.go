@@ -28,7 +28,7 @@ func runRebuild(ctx context.Context, c *call) error {
 		e.hint = "evenkeel rebuild web-1, or a whole kind: evenkeel rebuild web"
 		return e
 	}
-	return c.work(ctx, placeOptions{locked: c.flag.Bool("locked"), images: true, removes: replacing}, func(ctx context.Context, p *place) (*providers.Result, error) {
+	return c.work(ctx, placeOptions{locked: c.flag.Bool("locked"), images: true, replaces: true, removes: replacing}, func(ctx context.Context, p *place) (*providers.Result, error) {
 		return p.Rebuild(ctx, c.args, c.roll())
 	})
 }

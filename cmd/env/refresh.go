@@ -55,7 +55,7 @@ func runRefresh(ctx context.Context, c *call) error {
 		}
 		return c.printUp(p, res, span)
 	}
-	return c.workOn(ctx, placeOptions{images: true, removes: replacing}, func(ctx context.Context, p *place, d display) (*providers.Result, error) {
+	return c.workOn(ctx, placeOptions{images: true, replaces: true, removes: replacing}, func(ctx context.Context, p *place, d display) (*providers.Result, error) {
 		var err error
 		if locks, err = c.relock(ctx, p); err != nil {
 			return nil, err

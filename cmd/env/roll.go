@@ -35,6 +35,16 @@ func (c *call) roll() providers.RollOptions {
 	return providers.RollOptions{Max: c.flag.Int("max"), AllowDowntime: c.flag.Bool("allow-downtime"), DestroyData: c.flag.Bool("destroy-data")}
 }
 
+// onlyWith refuses options that mean nothing without another.
+func (c *call) onlyWith(other string, options ...string) error {
+	for _, o := range options {
+		if c.flag.IsSet(o) && !c.flag.Bool(other) {
+			return usagef("--%s means nothing without --%s", o, other)
+		}
+	}
+	return nil
+}
+
 // confirm takes the environment's ID from --yes, which has to be the right one, or where the environment is protected and what is to be done needs
 // it, from the terminal. Whether it is enough the core judges.
 func (c *call) confirm(ctx context.Context, p *place, what string) error {

@@ -63,6 +63,9 @@ func runUp(ctx context.Context, c *call) error {
 	if c.cut {
 		return usagef("up takes machine names, got -- besides")
 	}
+	if err := c.onlyWith("replace", "max", "allow-downtime", "destroy-data"); err != nil {
+		return err
+	}
 	o := providers.UpOptions{Only: c.args, Replace: c.flag.Bool("replace"), Roll: c.roll()}
 	opt := placeOptions{locked: c.flag.Bool("locked"), images: true, undoes: true, replaces: o.Replace}
 	if o.Replace {
@@ -113,8 +116,8 @@ func (c *call) workOn(ctx context.Context, o placeOptions, f func(context.Contex
 	res, err := f(ctx, p, d)
 	d.stop()
 	if err != nil {
-		if o.undoes && isCancel(err) && len(notCancels(err)) == 0 {
-			d.note(undone(o.replaces))
+		if isCancel(err) && len(notCancels(err)) == 0 {
+			d.note(ended(o))
 		}
 		return err
 	}
@@ -130,12 +133,17 @@ func (c *call) workOn(ctx context.Context, o placeOptions, f func(context.Contex
 	return nil
 }
 
-// undone says what an interrupted run has left behind.
-func undone(replaces bool) string {
-	if replaces {
+// ended says what an interrupted run has left behind.
+func ended(o placeOptions) string {
+	switch {
+	case o.undoes && o.replaces:
 		return "undone: what this run created is gone; a machine that it had removed already comes back, new, with `evenkeel up`"
+	case o.undoes:
+		return "undone: what this run created is gone, what was there before is as it was"
+	case o.replaces:
+		return "ended: a machine that this run had removed already comes back, new, with `evenkeel up`; data disks are kept"
 	}
-	return "undone: what this run created is gone, what was there before is as it was"
+	return "ended; `evenkeel up` settles what is left to do"
 }
 
 // tellInterrupt says, as soon as ctx is cancelled, that this was heard and what is being done about it.
