@@ -5,10 +5,10 @@ package envs
 import (
 	"fmt"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/evenkeel/evenkeel/internal/lazyregexp"
 	"github.com/evenkeel/evenkeel/internal/problem"
 	"github.com/evenkeel/evenkeel/internal/strictyaml"
 )
@@ -23,7 +23,7 @@ const (
 )
 
 var (
-	pathForm = regexp.MustCompile(`^(/[` + longForm + `]+)+$`)
+	pathForm = lazyregexp.New(`^(/[` + longForm + `]+)+$`)
 
 	// Below these nothing is mounted or laid: they are the image's, the kernel's or Evenkeel's own.
 	systemTrees = []string{

@@ -5,14 +5,14 @@ package envs
 import (
 	"net"
 	"net/netip"
-	"regexp"
 	"strconv"
 
+	"github.com/evenkeel/evenkeel/internal/lazyregexp"
 	"github.com/evenkeel/evenkeel/internal/strictyaml"
 )
 
 // hostForm is a host's name of one or more labels (RFC 1123), without the dot at the end.
-var hostForm = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$`)
+var hostForm = lazyregexp.New(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$`)
 
 // external is what stands for a kind in a tier: host:port.
 func (l *loader) external(n *strictyaml.Node) string {
@@ -53,7 +53,7 @@ func (l *loader) external(n *strictyaml.Node) string {
 	return text
 }
 
-var dottedDigits = regexp.MustCompile(`(^|\.)[0-9]+$`)
+var dottedDigits = lazyregexp.New(`(^|\.)[0-9]+$`)
 
 // allDigits: a name whose last label is a number is read as an address by many programs.
 func allDigits(host string) bool { return dottedDigits.MatchString(host) }

@@ -8,8 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 
+	"github.com/evenkeel/evenkeel/internal/lazyregexp"
 	"github.com/evenkeel/evenkeel/internal/problem"
 	"github.com/evenkeel/evenkeel/internal/strictyaml"
 )
@@ -58,7 +58,7 @@ const (
 )
 
 // A file that is broken YAML is ours when a line says so: its problems are then told instead of passed over.
-var marked = regexp.MustCompile(`(?m)^(\x{feff})?["']?evenkeel["']?[ \t]*:`)
+var marked = lazyregexp.New(`(?m)^(\x{feff})?["']?evenkeel["']?[ \t]*:`)
 
 func isOurs(file string) (answer, error) {
 	info, err := os.Stat(file)

@@ -12,11 +12,11 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/evenkeel/evenkeel/images"
+	"github.com/evenkeel/evenkeel/internal/lazyregexp"
 	"github.com/evenkeel/evenkeel/internal/problem"
 	"github.com/evenkeel/evenkeel/internal/strictyaml"
 )
@@ -125,9 +125,9 @@ func (l *loader) ours(doc *strictyaml.Doc) bool {
 }
 
 var (
-	labelForm = regexp.MustCompile(`^[a-z]([a-z0-9-]*[a-z0-9])?$`)
-	idForm    = regexp.MustCompile(`^[0-9a-f]{6}$`)
-	numbered  = regexp.MustCompile(`-[0-9]+$`)
+	labelForm = lazyregexp.New(`^[a-z]([a-z0-9-]*[a-z0-9])?$`)
+	idForm    = lazyregexp.New(`^[0-9a-f]{6}$`)
+	numbered  = lazyregexp.New(`-[0-9]+$`)
 )
 
 func isLabel(text string) bool { return len(text) <= 63 && labelForm.MatchString(text) }

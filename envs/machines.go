@@ -7,12 +7,12 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/evenkeel/evenkeel/internal/lazyregexp"
 	"github.com/evenkeel/evenkeel/internal/problem"
 	"github.com/evenkeel/evenkeel/internal/strictyaml"
 )
@@ -190,7 +190,7 @@ func network(n *strictyaml.Node, text string) string {
 	return prefix.String()
 }
 
-var rangeForm = regexp.MustCompile(`^([0-9]+)-([0-9]+)$`)
+var rangeForm = lazyregexp.New(`^([0-9]+)-([0-9]+)$`)
 
 // ports is n as a port, or as a range in the form "8000-8010".
 func ports(n *strictyaml.Node) (low, high int) {
@@ -214,8 +214,8 @@ func ports(n *strictyaml.Node) (low, high int) {
 }
 
 var (
-	httpForm = regexp.MustCompile(`^:([0-9]+)(/[!-~]*)?$`)
-	tcpForm  = regexp.MustCompile(`^:([0-9]+)$`)
+	httpForm = lazyregexp.New(`^:([0-9]+)(/[!-~]*)?$`)
+	tcpForm  = lazyregexp.New(`^:([0-9]+)$`)
 )
 
 func health(n *strictyaml.Node) *Health {
@@ -242,7 +242,7 @@ func health(n *strictyaml.Node) *Health {
 	return h
 }
 
-func endpoint(n *strictyaml.Node, form *regexp.Regexp, wanted string) string {
+func endpoint(n *strictyaml.Node, form *lazyregexp.Regexp, wanted string) string {
 	if raw, _ := n.Raw(); n.Is() == "scalar" && raw != "" && strings.Trim(raw, "0123456789") == "" {
 		n.Errorf("got %s; wanted is %s", clip(raw), wanted).Hint = "write " + strconv.Quote(":"+clip(raw))
 		return ""

@@ -5,9 +5,9 @@ package envs
 import (
 	"path"
 	"path/filepath"
-	"regexp"
 	"strings"
 
+	"github.com/evenkeel/evenkeel/internal/lazyregexp"
 	"github.com/evenkeel/evenkeel/internal/strictyaml"
 )
 
@@ -90,7 +90,7 @@ func (l *loader) secretFile(n *strictyaml.Node) string {
 	return filepath.Join(l.def.Dir, name)
 }
 
-var sopsKeyForm = regexp.MustCompile(`^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$`)
+var sopsKeyForm = lazyregexp.New(`^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$`)
 
 func sopsKey(n *strictyaml.Node) string {
 	key := n.Line()

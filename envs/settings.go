@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"maps"
 	"net"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/evenkeel/evenkeel/internal/lazyregexp"
 	"github.com/evenkeel/evenkeel/internal/strictyaml"
 )
 
@@ -19,7 +19,7 @@ const (
 	maxSetting     = 4096 // bytes
 )
 
-var settingForm = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+var settingForm = lazyregexp.New(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // Setting is a setting or a secret of one kind of machines, with where it is said.
 type Setting struct {

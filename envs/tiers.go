@@ -9,9 +9,9 @@ import (
 	"io/fs"
 	"maps"
 	"path/filepath"
-	"regexp"
 	"slices"
 
+	"github.com/evenkeel/evenkeel/internal/lazyregexp"
 	"github.com/evenkeel/evenkeel/internal/problem"
 	"github.com/evenkeel/evenkeel/internal/strictyaml"
 )
@@ -39,7 +39,7 @@ type pin struct {
 	at, value  *strictyaml.Node
 }
 
-var providerForm = regexp.MustCompile(`^[a-z][a-z0-9-]*$`)
+var providerForm = lazyregexp.New(`^[a-z][a-z0-9-]*$`)
 
 func (l *loader) readTiers(n *strictyaml.Node) {
 	l.tiers = map[string]*tier{}

@@ -7,9 +7,10 @@ import (
 	"bytes"
 	"io"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/evenkeel/evenkeel/internal/lazyregexp"
 )
 
 // scrub decides what becomes of one entry: left out, kept, or kept with another content. It takes away what would differ between two
@@ -28,7 +29,7 @@ func scrub(name string, h *tar.Header, body io.Reader) (keep bool, content io.Re
 }
 
 // tempName is the name of a temporary file that ucf asked debconf about.
-var tempName = regexp.MustCompile(`(?m)^( [A-Z]+ = /tmp/).*$`)
+var tempName = lazyregexp.New(`(?m)^( [A-Z]+ = /tmp/).*$`)
 
 // withoutTempNames gives debconf's answers without names that are random.
 func withoutTempNames(h *tar.Header, body io.Reader) io.Reader {

@@ -5,7 +5,6 @@ package providers
 import (
 	"context"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	gosync "sync"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/evenkeel/evenkeel/envs"
 	"github.com/evenkeel/evenkeel/images"
+	"github.com/evenkeel/evenkeel/internal/lazyregexp"
 	"github.com/evenkeel/evenkeel/providers/ssh"
 	"github.com/evenkeel/evenkeel/providers/sync"
 )
@@ -284,7 +284,7 @@ func (c *Core) instance(m envs.Machine, there Machine) Spec {
 	return s
 }
 
-var notLabel = regexp.MustCompile(`[^A-Za-z0-9 +=._:/@-]`)
+var notLabel = lazyregexp.New(`[^A-Za-z0-9 +=._:/@-]`)
 
 func (c *Core) owner() string {
 	o := notLabel.ReplaceAllString(c.Owner, "-")

@@ -4,8 +4,9 @@ package providers
 
 import (
 	"fmt"
-	"regexp"
 	"time"
+
+	"github.com/evenkeel/evenkeel/internal/lazyregexp"
 )
 
 // Labels stand on an object from the moment it exists and come back word for word. At most 16 (MaxLabels); keys match
@@ -34,8 +35,8 @@ const MaxLabels = 16
 
 var (
 	// Lengths are checked beside: counted repetitions took a third of the binary's start-up time.
-	labelKey   = regexp.MustCompile(`^[a-z][a-z0-9-]*$`)
-	labelValue = regexp.MustCompile(`^[A-Za-z0-9 +=._:/@-]*$`)
+	labelKey   = lazyregexp.New(`^[a-z][a-z0-9-]*$`)
+	labelValue = lazyregexp.New(`^[A-Za-z0-9 +=._:/@-]*$`)
 )
 
 // Validate reports the first label that breaks the rules above.

@@ -9,9 +9,10 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/evenkeel/evenkeel/internal/lazyregexp"
 )
 
 // The parts of what Settle lays, as a machine's record names them.
@@ -55,7 +56,7 @@ func parseRecord(text []byte) record {
 	return r
 }
 
-var digestForm = regexp.MustCompile(`^([0-9a-f]{64}|-)$`)
+var digestForm = lazyregexp.New(`^([0-9a-f]{64}|-)$`)
 
 func (r record) String() string {
 	var b strings.Builder

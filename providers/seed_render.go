@@ -7,14 +7,15 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"strings"
+
+	"github.com/evenkeel/evenkeel/internal/lazyregexp"
 )
 
 // maxUserData is EC2's limit for user-data, the smallest of the clouds'.
 const maxUserData = 16 << 10
 
-var hexID = regexp.MustCompile(`^[0-9a-f]{32}$`)
+var hexID = lazyregexp.New(`^[0-9a-f]{32}$`)
 
 // seedFile is one file of the seed; both renderings come from the same list.
 type seedFile struct {

@@ -6,13 +6,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/evenkeel/evenkeel/envs"
+	"github.com/evenkeel/evenkeel/internal/lazyregexp"
 	"github.com/evenkeel/evenkeel/providers/ssh"
 )
 
@@ -28,7 +28,7 @@ type Saved struct {
 // snapshotTime is how a snapshot is called that nobody gave a name: its time. Only those are pruned.
 const snapshotTime = "20060102t150405z"
 
-var snapshotName = regexp.MustCompile(`^[a-z0-9-]+$`)
+var snapshotName = lazyregexp.New(`^[a-z0-9-]+$`)
 
 // maxSnapshotName is the contract's.
 const maxSnapshotName = 32

@@ -8,7 +8,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"path"
-	"regexp"
+
+	"github.com/evenkeel/evenkeel/internal/lazyregexp"
 )
 
 // specFormat is part of every spec digest: raising it makes every machine differ from its definition, so it is raised only
@@ -22,8 +23,8 @@ const MaxEnv = 40
 const maxDataName = 12
 
 var (
-	envID       = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?){1,2}$`)
-	machineName = regexp.MustCompile(`^[a-z]([a-z0-9-]*[a-z0-9])?$`)
+	envID       = lazyregexp.New(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?){1,2}$`)
+	machineName = lazyregexp.New(`^[a-z]([a-z0-9-]*[a-z0-9])?$`)
 )
 
 // Digest is what a machine cannot change without being replaced: CPUs, memory, disk, data disks and image key. Everything else is

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -16,6 +15,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/evenkeel/evenkeel/internal/lazyregexp"
 	"github.com/evenkeel/evenkeel/internal/problem"
 )
 
@@ -194,10 +194,10 @@ func allowed(r rune) bool {
 }
 
 var (
-	syntaxError = regexp.MustCompile(`(?s)^yaml: (?:line (\d+): )?(.*)$`)
+	syntaxError = lazyregexp.New(`(?s)^yaml: (?:line (\d+): )?(.*)$`)
 	// The parser (not the scanner below it) counts lines from 0 in its messages; these are its own.
-	fromParser    = regexp.MustCompile(`^(did not find expected (',' or|'-' indicator|<|key|node content)|found (duplicate|incompatible|undefined))`)
-	unknownAnchor = regexp.MustCompile(`^unknown anchor '(.*)' referenced`)
+	fromParser    = lazyregexp.New(`^(did not find expected (',' or|'-' indicator|<|key|node content)|found (duplicate|incompatible|undefined))`)
+	unknownAnchor = lazyregexp.New(`^unknown anchor '(.*)' referenced`)
 )
 
 // syntax records what the parser says, at the line it names and the first character there.

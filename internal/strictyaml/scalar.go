@@ -5,7 +5,6 @@ package strictyaml
 import (
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,6 +13,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/evenkeel/evenkeel/internal/lazyregexp"
 	"github.com/evenkeel/evenkeel/internal/problem"
 )
 
@@ -120,7 +120,7 @@ func (n *Node) Bool() bool {
 	return false
 }
 
-var decimal = regexp.MustCompile(`^-?(0|[1-9][0-9]*)$`)
+var decimal = lazyregexp.New(`^-?(0|[1-9][0-9]*)$`)
 
 // Int is n as a whole number from lo to hi.
 func (n *Node) Int(lo, hi int) int {

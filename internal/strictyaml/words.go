@@ -5,13 +5,14 @@ package strictyaml
 import (
 	"fmt"
 	"math"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/evenkeel/evenkeel/internal/lazyregexp"
 )
 
 // want records that n is of another type than wanted, with the remedy where there is one.
@@ -76,7 +77,7 @@ func quote(text string) string {
 	return strconv.Quote(text)
 }
 
-var simpleKey = regexp.MustCompile(`^[A-Za-z0-9_/-]+$`)
+var simpleKey = lazyregexp.New(`^[A-Za-z0-9_/-]+$`)
 
 func join(path, key string) string {
 	if len(key) > maxShown || !simpleKey.MatchString(key) {
@@ -96,7 +97,7 @@ func or(words []string) string {
 	return strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1]
 }
 
-var sizeForm = regexp.MustCompile(`^([0-9]+) ?(B|KiB|MiB|GiB|TiB)$`)
+var sizeForm = lazyregexp.New(`^([0-9]+) ?(B|KiB|MiB|GiB|TiB)$`)
 
 var units = []struct {
 	name  string
@@ -154,7 +155,7 @@ func sizeHint(text string) string {
 	return ""
 }
 
-var durationForm = regexp.MustCompile(`^(?:([0-9]+)d)?(?:([0-9]+)h)?(?:([0-9]+)m)?(?:([0-9]+)s)?$`)
+var durationForm = lazyregexp.New(`^(?:([0-9]+)d)?(?:([0-9]+)h)?(?:([0-9]+)m)?(?:([0-9]+)s)?$`)
 
 // ParseDuration reads what FormatDuration writes: whole numbers with d, h, m, s in this order. A day is 24 hours.
 func ParseDuration(text string) (time.Duration, error) {

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -18,11 +17,12 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/evenkeel/evenkeel/images"
+	"github.com/evenkeel/evenkeel/internal/lazyregexp"
 	"github.com/evenkeel/evenkeel/providers"
 	"github.com/evenkeel/evenkeel/providers/plugin/proto"
 )
 
-var pluginName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)
+var pluginName = lazyregexp.New(`^[a-z][a-z0-9-]{0,31}$`)
 
 // remote is the far side of a connection, before Open.
 type remote struct {

@@ -5,8 +5,8 @@ package plugin
 import (
 	"errors"
 	"fmt"
-	"regexp"
 
+	"github.com/evenkeel/evenkeel/internal/lazyregexp"
 	"github.com/evenkeel/evenkeel/providers"
 	"github.com/evenkeel/evenkeel/providers/plugin/proto"
 )
@@ -34,8 +34,8 @@ func toAttached(a providers.Attached) *proto.Attached {
 }
 
 var (
-	dataName = regexp.MustCompile(`^[a-z][a-z0-9-]*$`)
-	device   = regexp.MustCompile(`^/dev/[A-Za-z0-9/._:+-]+$`)
+	dataName = lazyregexp.New(`^[a-z][a-z0-9-]*$`)
+	device   = lazyregexp.New(`^/dev/[A-Za-z0-9/._:+-]+$`)
 )
 
 // fromAttached leaves out, with an error, what is no data disk: names and devices become words of a file on the machine.
