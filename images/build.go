@@ -31,6 +31,8 @@ var (
 	treeScript string
 	//go:embed scripts/base.sh
 	baseScript string
+	//go:embed scripts/given.sh
+	givenScript string
 	//go:embed scripts/recipe.sh
 	recipeScript string
 )
@@ -45,13 +47,21 @@ func (r *Recipe) Key() string {
 		panic(err) // plain data always encodes
 	}
 	return digestOfAll("image", strconv.Itoa(builderVersion), string(spec), r.Lock.digest(), guest.Digest(r.Lock.From), r.Name,
-		treeScript, baseScript, recipeScript)
+		r.baseScripts(), recipeScript)
 }
 
 // baseKey names the base stage: release, packages, time, guest files and the scripts that make it.
 func (r *Recipe) baseKey() string {
-	base := Lock{From: r.Lock.From, Arch: r.Lock.Arch, Time: r.Lock.Time, Packages: r.Lock.layer(true)}
-	return digestOfAll("base", strconv.Itoa(builderVersion), base.digest(), guest.Digest(r.Lock.From), treeScript, baseScript)
+	base := Lock{From: r.Lock.From, Arch: r.Lock.Arch, Time: r.Lock.Time, Base: r.Lock.Base, Packages: r.Lock.layer(true)}
+	return digestOfAll("base", strconv.Itoa(builderVersion), base.digest(), guest.Digest(r.Lock.From), r.baseScripts())
+}
+
+// baseScripts are those that make r's base.
+func (r *Recipe) baseScripts() string {
+	if r.Lock.Base != "" {
+		return treeScript + baseScript + givenScript
+	}
+	return treeScript + baseScript
 }
 
 func digestOfAll(parts ...string) string {
@@ -91,21 +101,25 @@ func (s *Store) buildTree(ctx context.Context, r *Recipe, work, tree string, p p
 	if err != nil {
 		return "", err
 	}
+	if r.Lock.Base != "" {
+		info, err := os.Stat(base)
+		if err != nil {
+			return "", err
+		}
+		room += info.Size()
+	}
 	if err := os.Symlink(base, filepath.Join(work, "base.tar")); err != nil {
 		return "", err
 	}
 	if err := r.spec.layWork(work, r.Lock.Time, s.packagePath); err != nil {
 		return "", err
 	}
-	m := &Manifest{Format: 1, Recipe: r.Name, Release: r.Lock.From, Key: r.Key(), Time: r.Lock.Time}
-	for _, pkg := range r.Lock.Packages {
-		m.Packages = append(m.Packages, ManifestPackage{pkg.Name, pkg.Version, pkg.Arch})
-	}
+	m := &Manifest{Format: 1, Recipe: r.Name, Release: r.Lock.From, Key: r.Key(), Time: r.Lock.Time, Packages: r.Lock.installed()}
 	digest, err := s.runRecipe(ctx, r, work, tree, s.memoryTree(room), m, newSteps(r.Name, 2*len(more), p))
 	if err != nil {
 		return "", err
 	}
-	return digest, sameSet(filepath.Join(work, "installed"), r.Lock.Packages)
+	return digest, sameSet(filepath.Join(work, "installed"), m.Packages)
 }
 
 // runRecipe runs the recipe's part in the sandbox, whose output becomes the tree on the fly.
@@ -115,21 +129,11 @@ func (s *Store) runRecipe(ctx context.Context, r *Recipe, work, tree, memory str
 		return "", err
 	}
 	defer out.Close()
-	read, write := io.Pipe()
-	finished := make(chan error, 1)
-	go func() {
-		var err error
-		digest, err = finishTree(read, out, m)
-		if err == nil {
-			_, err = io.Copy(io.Discard, read) // the padding that ends a tar
-		}
-		read.CloseWithError(err)
-		finished <- err
-	}()
-	box := sandbox{dir: work, env: buildEnv(r.Lock), stdout: write, line: steps.line}
-	runErr := box.run(ctx, "sh", "-c", treeScript+recipeScript, "recipe.sh", memory)
-	write.CloseWithError(runErr)
-	finishErr := <-finished
+	box := sandbox{dir: work, env: buildEnv(r.Lock), line: steps.line}
+	runErr, finishErr := box.feed(ctx, func(in io.Reader) (err error) {
+		digest, err = finishTree(in, out, m)
+		return err
+	}, "sh", "-c", treeScript+recipeScript, "recipe.sh", memory)
 	switch {
 	case ctx.Err() != nil:
 		return "", context.Cause(ctx)
@@ -185,17 +189,21 @@ func (s *Store) buildBase(ctx context.Context, r *Recipe, work string, p progres
 			return err
 		}
 	}
+	room, err := s.room(ctx, packages)
+	if err != nil {
+		return err
+	}
 	out, err := os.Create(filepath.Join(work, "base.tar"))
 	if err != nil {
 		return err
 	}
 	defer out.Close()
-	room, err := s.room(ctx, packages)
-	if err != nil {
-		return err
-	}
 	steps := newSteps(r.Name, 2*len(packages), p)
-	box := sandbox{dir: work, env: append(buildEnv(r.Lock), "TMPDIR="+work+"/tmp", "EVENKEEL_WORK="+work), stdout: out, line: steps.line}
+	box := sandbox{dir: work, env: buildEnv(r.Lock), stdout: out, line: steps.line}
+	if r.Lock.Base != "" {
+		return s.buildGiven(ctx, r, box, room, out)
+	}
+	box.env = append(box.env, "TMPDIR="+work+"/tmp", "EVENKEEL_WORK="+work)
 	args := append([]string{"-c", mountTemp, "sh", s.memoryTree(room), "mmdebstrap"}, mmdebstrapArgs(codename, repo, packages)...)
 	if err := box.run(ctx, "sh", args...); err != nil {
 		return err
@@ -237,14 +245,16 @@ func buildEnv(l *Lock) []string {
 }
 
 // sameSet compares what dpkg says is installed with the lock.
-func sameSet(installed string, locked []LockedPackage) error {
+func sameSet(installed string, locked []ManifestPackage) error {
 	data, err := os.ReadFile(installed)
 	if err != nil {
 		return err
 	}
 	got := map[string]bool{}
 	for line := range strings.Lines(string(data)) {
-		got[strings.TrimSpace(line)] = true
+		if !strings.HasPrefix(line, "config-files ") { // what a package of a given tree left behind
+			got[strings.TrimSpace(line)] = true
+		}
 	}
 	for _, p := range locked {
 		want := fmt.Sprintf("installed %s %s %s", p.Name, p.Version, p.Arch)

@@ -12,7 +12,8 @@
 // hash. Then two stages, each as root in namespaces of its own, without network, in memory where there is room:
 //
 //   - the base: what mmdebstrap makes of the packages every image needs, with package guest's files and the initrd. Recipes whose locks
-//     agree in it share it.
+//     agree in it share it. A recipe may start from a tree built elsewhere instead (base: a tar, known by its hash): then the base is that
+//     tree with what it lacks of the same packages, files and settings (given.go, scripts/given.sh).
 //   - the recipe: its early files, packages, files, users, services and provision steps over the base (scripts/recipe.sh). What they bring
 //     runs as root of the tree and of nothing else: without the rights to mount, to make devices, to leave the tree or to set the kernel.
 //

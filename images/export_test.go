@@ -38,6 +38,12 @@ func Lines(output string) []string {
 	return all
 }
 
+// ReadGiven reads a tree that was built elsewhere.
+func ReadGiven(ctx context.Context, name string, w io.Writer) (release string, packages []ManifestPackage, err error) {
+	tree, err := readGiven(ctx, name, w, time.Unix(1_700_000_000, 0))
+	return tree.release, tree.packages, err
+}
+
 // AptSources is the sources.list that r is resolved with, in the folder dir.
 func AptSources(r *Recipe, dir string) (string, error) {
 	archives := r.spec.archives()

@@ -13,6 +13,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -28,8 +29,10 @@ type Lock struct {
 	Arch     string    // amd64
 	Wants    string    // digest of what was asked for, 64 hex digits; when the recipe asks for something else, the lock no longer fits
 	Time     time.Time // of the newest index of the release's own archives; UTC, whole seconds. The newest time any file of the image bears
+	Base     string    // SHA-256 of the tree that the recipe starts from; "" where it starts from the release
 	Archives []LockedArchive
-	Packages []LockedPackage // by name, then architecture
+	Tree     []ManifestPackage // what that tree holds, by name
+	Packages []LockedPackage   // by name, then architecture
 }
 
 // LockedArchive is one suite as it was when the lock was made.
@@ -63,9 +66,18 @@ func (l *Lock) Bytes() []byte {
 	var b bytes.Buffer
 	b.WriteString(lockHead)
 	fmt.Fprintf(&b, "evenkeel-lock: %d\nfrom: %s\narch: %s\nwants: %q\ntime: %s\n", lockFormat, l.From, l.Arch, l.Wants, l.Time.UTC().Format(time.RFC3339))
+	if l.Base != "" {
+		fmt.Fprintf(&b, "base: %q\n", l.Base)
+	}
 	b.WriteString("archives: # name url suite date snapshot\n")
 	for _, a := range l.Archives {
 		fmt.Fprintf(&b, "  - %s %s %s %s %s\n", a.Name, a.URL, a.Suite, a.Date.UTC().Format(time.RFC3339), orDash(a.Snapshot))
+	}
+	if l.Base != "" {
+		b.WriteString("tree: # name version arch\n")
+		for _, p := range l.Tree {
+			fmt.Fprintf(&b, "  - %s %s %s\n", p.Name, p.Version, p.Arch)
+		}
 	}
 	b.WriteString("packages: # layer archive name version arch size sha256 path\n")
 	for _, p := range l.Packages {
@@ -89,6 +101,9 @@ func orDash(s string) string {
 func (l *Lock) digest() string {
 	h := sha256.New()
 	fmt.Fprintf(h, "%s %s %d\n", l.From, l.Arch, l.Time.Unix())
+	if l.Base != "" {
+		fmt.Fprintf(h, "base %s\n", l.Base)
+	}
 	for _, p := range l.Packages {
 		fmt.Fprintf(h, "%t %s %s %s %s\n", p.Base, p.Name, p.Version, p.Arch, p.SHA256)
 	}
@@ -98,7 +113,7 @@ func (l *Lock) digest() string {
 // ParseLock reads a lock file; file is its name in problems. It never panics, whatever data holds.
 func ParseLock(file string, data []byte) (*Lock, problem.List) {
 	doc := strictyaml.Parse(file, data)
-	top := doc.Root().Map("evenkeel-lock", "from", "arch", "wants", "time", "archives", "packages")
+	top := doc.Root().Map("evenkeel-lock", "from", "arch", "wants", "time", "base", "archives", "tree", "packages")
 	if n := top.Need("evenkeel-lock"); n != nil {
 		n.Int(lockFormat, lockFormat)
 	}
@@ -114,6 +129,12 @@ func ParseLock(file string, data []byte) (*Lock, problem.List) {
 	}
 	if _, known := releases()[l.From]; l.From != "" && !known {
 		top.Get("from").Errorf("unknown release %q; known are %s", l.From, knownReleases())
+	}
+	if n := top.Get("base"); n != nil {
+		if l.Base = n.Line(); !hexDigest.MatchString(l.Base) {
+			n.Errorf("wanted are 64 lower-case hexadecimal digits")
+		}
+		l.Tree = lockedTree(top.Need("tree"))
 	}
 	archives := map[string]bool{}
 	for _, n := range top.Need("archives").List() {
@@ -197,6 +218,35 @@ func lockedPackage(n *strictyaml.Node, archives map[string]bool) LockedPackage {
 	return p
 }
 
+// lockedTree are the packages of a tree that was built elsewhere.
+func lockedTree(n *strictyaml.Node) []ManifestPackage {
+	var out []ManifestPackage
+	for _, item := range n.List() {
+		f := strings.Fields(item.Line())
+		if len(f) != 3 || !packageName.MatchString(f[0]) || !version.MatchString(f[1]) || !lockWord.MatchString(f[2]) {
+			item.Errorf("wanted are three words: name version arch")
+			continue
+		}
+		out = append(out, ManifestPackage{f[0], f[1], f[2]})
+	}
+	return out
+}
+
+// installed is what an image of this lock holds, by name.
+func (l *Lock) installed() []ManifestPackage {
+	var out []ManifestPackage
+	for _, p := range l.Packages {
+		out = append(out, ManifestPackage{p.Name, p.Version, p.Arch})
+	}
+	for _, p := range l.Tree {
+		if l.find(p.Name) == nil {
+			out = append(out, p)
+		}
+	}
+	slices.SortFunc(out, byName)
+	return out
+}
+
 func lockTime(n *strictyaml.Node, text string) time.Time {
 	t, err := time.Parse(time.RFC3339, text)
 	if err != nil || t.Year() < 1990 || t.Year() > 2200 {
@@ -244,7 +294,8 @@ func (s spec) wants() string {
 		Want    []want
 		Sources []source
 		Guest   []string
-	}{s.From, s.Packages, s.Sources, guest.Packages(s.From)})
+		Base    *baseTree `json:",omitempty"`
+	}{s.From, s.Packages, s.Sources, guest.Packages(s.From), s.Base})
 	if err != nil {
 		panic(err) // plain strings always encode
 	}

@@ -44,6 +44,38 @@ func TestALockIsReadAsItWasWritten(t *testing.T) {
 	}
 }
 
+func TestALockOfABaseNamesWhatTheTreeHolds(t *testing.T) {
+	want := someLock(strings.Repeat("a", 64))
+	want.Base, want.Tree = strings.Repeat("1", 64), []images.ManifestPackage{{Name: "bash", Version: "5.2-2", Arch: "amd64"}}
+	got, problems := images.ParseLock("web.lock", want.Bytes())
+	if err := problems.Err(); err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v\nwant %+v", got, want)
+	}
+	for spoilt, wrong := range map[string]string{"base: \"1": "base: \"x", "- bash 5.2-2 amd64": "- bash ../.. amd64", "tree:": "trees:"} {
+		text := strings.Replace(string(want.Bytes()), spoilt, wrong, 1)
+		if l, problems := images.ParseLock("web.lock", []byte(text)); l != nil || problems.Err() == nil {
+			t.Errorf("%s: got %+v; want a problem", wrong, l)
+		}
+	}
+}
+
+func TestTheBaseIsPartOfTheImage(t *testing.T) {
+	key := func(sum string) string {
+		dir := writeProject(t, map[string]string{
+			"web.yaml": "base: {source: x.tar, sha256: \"" + sum + "\", release: debian:12}\n", "x.tar": "",
+		})
+		r := load(t, dir, "web.yaml")
+		r.Lock = &images.Lock{From: "debian:12", Arch: "amd64", Wants: images.WantsOf(r), Base: sum}
+		return r.Key() + r.Lock.Wants
+	}
+	if one, other := key(strings.Repeat("1", 64)), key(strings.Repeat("2", 64)); one == other {
+		t.Errorf("got %s for two trees", one)
+	}
+}
+
 func TestALockHasOneLineForEachPackage(t *testing.T) {
 	var lines int
 	for line := range strings.Lines(string(someLock(strings.Repeat("a", 64)).Bytes())) {

@@ -185,7 +185,7 @@ func needTools(names ...string) error {
 	brought := map[string]string{
 		"sfdisk": "fdisk", "mke2fs": "e2fsprogs", "mkfs.vfat": "dosfstools", "mmd": "mtools", "mcopy": "mtools",
 		"grub-mkimage": "grub-common", "qemu-img": "qemu-utils",
-		"mmdebstrap": "mmdebstrap", "apt-get": "apt", "dpkg-deb": "dpkg", "unshare": "util-linux", "tar": "tar",
+		"mmdebstrap": "mmdebstrap", "apt-get": "apt", "dpkg-deb": "dpkg", "unshare": "util-linux", "tar": "tar", "xz": "xz-utils",
 	}
 	for _, name := range names {
 		if _, err := exec.LookPath(name); err == nil {

@@ -34,10 +34,21 @@ func (s *Store) blobs(r *Recipe) []blob {
 		}
 		out = append(out, b)
 	}
+	if b, found := r.spec.baseBlob(s); found {
+		out = append(out, b)
+	}
 	for _, f := range r.spec.Fetch {
 		out = append(out, blob{name: path.Base(f.To), sha256: f.SHA256, from: append(s.teamPlace(f.SHA256), f.URL)})
 	}
 	return out
+}
+
+// baseBlob is the tree that the recipe starts from, if it starts from one.
+func (s spec) baseBlob(store *Store) (blob, bool) {
+	if s.Base == nil {
+		return blob{}, false
+	}
+	return blob{name: path.Base(s.Base.Place), sha256: s.Base.SHA256, from: append(store.teamPlace(s.Base.SHA256), s.Base.Place)}, true
 }
 
 // mirrored is the archives as they are asked: the release's first address is replaced by the mirror.

@@ -221,6 +221,41 @@ could ip link set lo up
 	}
 }
 
+// A tree that somebody made elsewhere becomes an image like any other.
+func TestRealBuildStartsFromATreeBuiltElsewhere(t *testing.T) {
+	s := realStore(t)
+	dir := writeProject(t, map[string]string{"images/step.sh": "cat /etc/golden > /srv/step\n"})
+	tree := filepath.Join(dir, "images/golden.tar.zst")
+	out, err := exec.Command("mmdebstrap", "--variant=minbase", "--include=nano", "--customize-hook=echo golden > \"$1/etc/golden\"", "bookworm", tree).CombinedOutput()
+	if err != nil {
+		t.Fatalf("mmdebstrap: %v\n%s", err, out)
+	}
+	data, err := os.ReadFile(tree)
+	if err != nil {
+		t.Fatal(err)
+	}
+	recipe := "base: {source: golden.tar.zst, sha256: \"" + hashOf(data) + "\", release: debian:12}\npackages: [tree]\nprovision: [{shell: step.sh}]\n"
+	if err := os.WriteFile(filepath.Join(dir, "images/on.yaml"), []byte(recipe), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	img := built(t, s, locked(t.Context(), t, s, load(t, dir, "images/on.yaml")), images.Tar, images.QCOW2, images.Kernel)
+	if got := treeText(t, img, "/srv/step"); got != "golden\n" {
+		t.Errorf("the step saw %q; want the tree's own file", got)
+	}
+	if got := treeText(t, img, "/etc/passwd"); !strings.Contains(got, "\nevenkeel:x:900:") {
+		t.Errorf("got accounts without the core's:\n%s", got)
+	}
+	var m images.Manifest
+	if err := json.Unmarshal([]byte(treeText(t, img, "/usr/share/evenkeel/manifest.json")), &m); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"nano", "tree", "openssh-server", "linux-image-amd64"} {
+		if !slices.ContainsFunc(m.Packages, func(p images.ManifestPackage) bool { return p.Name == name }) {
+			t.Errorf("the manifest lacks %s", name)
+		}
+	}
+}
+
 // Two stores, one in memory and one on the disk, full and over a shared base: one digest. The example's database is PostgreSQL.
 func TestRealBuildsOfOneLockAgree(t *testing.T) {
 	s := realStore(t)

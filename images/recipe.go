@@ -30,6 +30,7 @@ type Recipe struct {
 // spec is what a recipe says. Its JSON form is canonical and part of the image key: fields may be added with omitempty, never renamed.
 type spec struct {
 	From      string              `json:"from"`
+	Base      *baseTree           `json:"base,omitempty"`
 	Mirror    string              `json:"-"` // where packages come from is not what they are
 	Keyring   *input              `json:"keyring,omitempty"`
 	Packages  []want              `json:"packages,omitempty"`

@@ -44,11 +44,11 @@ type loader struct {
 
 func (l loader) recipe(n *strictyaml.Node) spec {
 	top := n.Fields(strictyaml.Keys{
-		Now: []string{"from", "mirror", "keyring", "packages", "sources", "fetch", "files", "services", "users", "sysctl",
+		Now: []string{"from", "base", "mirror", "keyring", "packages", "sources", "fetch", "files", "services", "users", "sysctl",
 			"provision", "firstboot"},
-		Later: []string{"base"},
 	})
-	s := spec{From: l.from(top), Mirror: l.url(top.Get("mirror"))}
+	s := spec{Mirror: l.url(top.Get("mirror"))}
+	s.From, s.Base = l.start(top)
 	if k := top.Get("keyring"); k != nil {
 		in := l.input(k)
 		s.Keyring = &in
@@ -64,18 +64,6 @@ func (l loader) recipe(n *strictyaml.Node) spec {
 	s.Firstboot = l.steps(top.Get("firstboot"))
 	s.canonical()
 	return s
-}
-
-func (l loader) from(top *strictyaml.Fields) string {
-	if top.At("base") != nil {
-		return ""
-	}
-	n := top.Need("from")
-	from := n.Line()
-	if _, known := releases()[from]; from != "" && !known {
-		n.Errorf("unknown release %q; known are %s", from, knownReleases())
-	}
-	return from
 }
 
 func (l loader) packages(n *strictyaml.Node) []want {
@@ -127,12 +115,9 @@ func (l loader) fetch(n *strictyaml.Node) []fetched {
 	var out []fetched
 	for _, item := range n.List() {
 		f := item.Map("url", "sha256", "to", "mode")
-		sum, _ := f.Need("sha256").Raw() // YAML may take one of digits only for a number
-		e := fetched{URL: l.url(f.Need("url")), SHA256: sum, To: l.target(f.Need("to")), Mode: l.mode(f.Get("mode"), 0o644)}
-		if f.Get("sha256") != nil && !hexDigest.MatchString(e.SHA256) {
-			f.Get("sha256").Errorf("%q is no SHA-256; wanted are 64 lower-case hexadecimal digits", e.SHA256)
-		}
-		out = append(out, e)
+		out = append(out, fetched{
+			URL: l.url(f.Need("url")), SHA256: l.digest(f.Need("sha256")), To: l.target(f.Need("to")), Mode: l.mode(f.Get("mode"), 0o644),
+		})
 	}
 	return out
 }
@@ -280,36 +265,45 @@ func (l loader) path(n *strictyaml.Node, text string) string {
 	return text
 }
 
-// input reads the file named at n, relative to the recipe's folder, inside the project also after links are followed.
+// input reads the file named at n, as file finds it.
 func (l loader) input(n *strictyaml.Node) input {
-	text := n.Line()
-	if text == "" {
+	full := l.file(n)
+	if full == "" {
 		return input{}
 	}
-	if filepath.IsAbs(text) {
-		n.Errorf("%q is an absolute path; wanted is one relative to the recipe's folder", text)
-		return input{}
-	}
-	full, err := filepath.EvalSymlinks(filepath.Join(l.dir, text))
-	if errors.Is(err, os.ErrNotExist) {
-		n.Errorf("there is no file %s beside the recipe", text)
-		return input{}
-	}
-	if err == nil && !inside(full, l.root) {
-		n.Errorf("%q lies outside the project %s", text, l.root).Hint = "copy the file into the project"
-		return input{}
-	}
-	var data []byte
-	if err == nil {
-		data, err = readBounded(full)
-	}
+	data, err := readBounded(full)
 	if err != nil {
-		n.Errorf("cannot read %s: %v", text, errors.Join(err))
+		n.Errorf("cannot read %s: %v", n.Line(), err)
 		return input{}
 	}
 	in := inputOf(data)
 	in.Path = full
 	return in
+}
+
+// file is the absolute path of the file named at n, relative to the recipe's folder, inside the project also after links are followed; ""
+// where there is none.
+func (l loader) file(n *strictyaml.Node) string {
+	text := n.Line()
+	if text == "" {
+		return ""
+	}
+	if filepath.IsAbs(text) {
+		n.Errorf("%q is an absolute path; wanted is one relative to the recipe's folder", text)
+		return ""
+	}
+	full, err := filepath.EvalSymlinks(filepath.Join(l.dir, text))
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		n.Errorf("there is no file %s beside the recipe", text)
+	case err != nil:
+		n.Errorf("cannot read %s: %v", text, err)
+	case !inside(full, l.root):
+		n.Errorf("%q lies outside the project %s", text, l.root).Hint = "copy the file into the project"
+	default:
+		return full
+	}
+	return ""
 }
 
 func inside(name, root string) bool {

@@ -64,6 +64,25 @@ func (s sandbox) run(ctx context.Context, name string, args ...string) error {
 	return nil
 }
 
+// feed runs a command while do reads its standard output, and returns how either ended. What do leaves is read and thrown away: a tar ends
+// in padding that its reader does not want.
+func (s sandbox) feed(ctx context.Context, do func(io.Reader) error, name string, args ...string) (runErr, doErr error) {
+	read, write := io.Pipe()
+	done := make(chan error, 1)
+	go func() {
+		err := do(read)
+		if err == nil {
+			_, err = io.Copy(io.Discard, read)
+		}
+		read.CloseWithError(err)
+		done <- err
+	}()
+	s.stdout = write
+	runErr = s.run(ctx, name, args...)
+	write.CloseWithError(runErr)
+	return runErr, <-done
+}
+
 // sandboxPrefix is the command that enters the sandbox. --map-auto needs util-linux 2.38 (Debian 12, Ubuntu 23.04).
 func sandboxPrefix() ([]string, error) {
 	prefix := []string{"unshare", "--mount", "--pid", "--net", "--ipc", "--uts", "--fork", "--kill-child"}

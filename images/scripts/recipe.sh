@@ -15,7 +15,7 @@ echo "evenkeel: unpack"
 tar -C root -xpf base.tar --exclude='./dev/*' --numeric-owner --xattrs --xattrs-include='*'
 
 enter
-lend repo
+lend_repo
 lend steps
 quiet
 inside tar -xpf - --no-overwrite-dir --keep-directory-symlink < early.tar

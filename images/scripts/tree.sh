@@ -1,4 +1,4 @@
-# What base.sh and recipe.sh have in common. $root is the tree: what packages and steps laid there is not trusted, so nothing but "inside"
+# What base.sh, given.sh and recipe.sh have in common. $root is the tree: what packages and steps laid there is not trusted, so nothing but "inside"
 # follows its names.
 
 # inside runs a program in the tree. What packages and steps bring is root there and nowhere else: on the way in it gives up for good what
@@ -52,30 +52,18 @@ leave() {
 	umount -R "$root/dev" "$root/run" "$root/tmp" "$root/proc" "$root/sys"
 }
 
-# lend shows a folder of the builder's at /run/evenkeel of the tree, to be read only: package files are the store's own.
+# lend shows the folder $1 of the builder's at /run/evenkeel of the tree, to be read only: package files are the store's own. It is to be
+# called before anything ran inside.
 lend() {
 	mkdir "$root/run/evenkeel/$1"
 	mount --bind "$1" "$root/run/evenkeel/$1"
 	mount -o remount,bind,ro "$root/run/evenkeel/$1"
 }
 
-# quiet keeps packages from starting services while they are installed, until loud.
-quiet() {
-	inside sh -c '
-		cd /usr/sbin && mv start-stop-daemon start-stop-daemon.evenkeel
-		printf "#!/bin/sh\nexit 101\n" > policy-rc.d && printf "#!/bin/sh\nexit 0\n" > start-stop-daemon
-		chmod 0755 policy-rc.d start-stop-daemon'
-}
-loud() {
-	inside sh -c 'cd /usr/sbin && rm policy-rc.d && mv start-stop-daemon.evenkeel start-stop-daemon'
-}
-
-# install_packages installs those that the file $1 names, one a line, from the folder "repo" that was lent.
-install_packages() {
-	[ -s "$1" ] || return 0
-	mkdir -p "$root/run/evenkeel/lists/partial" "$root/run/evenkeel/cache/archives/partial" "$root/run/evenkeel/log"
-	cat > "$root/run/evenkeel/apt.conf" <<-'EOF'
-		Dir::Etc::sourcelist "/run/evenkeel/sources.list";
+# lend_repo lends the folder "repo" with an apt configuration of its own.
+lend_repo() {
+	cat > repo/apt.conf <<-'EOF'
+		Dir::Etc::sourcelist "/run/evenkeel/repo/sources.list";
 		Dir::Etc::sourceparts "/dev/null";
 		Dir::Etc::preferences "/dev/null";
 		Dir::Etc::preferencesparts "/dev/null";
@@ -90,10 +78,28 @@ install_packages() {
 		Dpkg::Use-Pty "false";
 	EOF
 	# The files were checked against the lock, hash by hash, and are so again by apt against the index made from it.
-	echo "deb [trusted=yes] file:/run/evenkeel/repo ./" > "$root/run/evenkeel/sources.list"
-	export APT_CONFIG=/run/evenkeel/apt.conf
+	echo "deb [trusted=yes] file:/run/evenkeel/repo ./" > repo/sources.list
+	lend repo
+}
+
+# install_packages installs the packages that the file $1 names, one a line, from the lent repo.
+install_packages() {
+	[ -s "$1" ] || return 0
+	inside mkdir -p /run/evenkeel/lists/partial /run/evenkeel/cache/archives/partial /run/evenkeel/log
+	export APT_CONFIG=/run/evenkeel/repo/apt.conf
 	inside apt-get -q update
 	# shellcheck disable=SC2046 # one word a package
 	inside apt-get -q --no-remove install -- $(cat "$1")
 	unset APT_CONFIG
+}
+
+# quiet keeps packages from starting services while they are installed, until loud.
+quiet() {
+	inside sh -c '
+		cd /usr/sbin && mv start-stop-daemon start-stop-daemon.evenkeel
+		printf "#!/bin/sh\nexit 101\n" > policy-rc.d && printf "#!/bin/sh\nexit 0\n" > start-stop-daemon
+		chmod 0755 policy-rc.d start-stop-daemon'
+}
+loud() {
+	inside sh -c 'cd /usr/sbin && rm policy-rc.d && mv start-stop-daemon.evenkeel start-stop-daemon'
 }
