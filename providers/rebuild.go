@@ -5,6 +5,7 @@ package providers
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/evenkeel/evenkeel/envs"
 )
@@ -43,6 +44,24 @@ func (c *Core) Rebuild(ctx context.Context, names []string, o RollOptions) (*Res
 		changes[m.Name] = Change{m.Name, Replace, []string{"asked for"}}
 	}
 	return c.rebuild(ctx, picked, have, changes, o, errs...)
+}
+
+// MayReplace reports what Rebuild would refuse of the named machines that exist, before a new image is made for them. It changes nothing.
+func (c *Core) MayReplace(ctx context.Context, names []string, o RollOptions) error {
+	if len(names) == 0 {
+		return nil
+	}
+	picked, err := c.pick(names)
+	if err != nil {
+		return err
+	}
+	have, err := c.found(ctx)
+	if err != nil {
+		return err
+	}
+	picked = slices.DeleteFunc(slices.Clone(picked), func(m envs.Machine) bool { _, ok := have.now[m.Name]; return !ok })
+	c.judge(ctx, picked, have)
+	return c.mayReplace(picked, have, o, false)
 }
 
 // Refresh replaces, by the rules of Rebuild, those of the named machines (or kinds; none: all) whose image is not the plan's. What does not exist is

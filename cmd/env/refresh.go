@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/evenkeel/evenkeel/envs"
 	"github.com/evenkeel/evenkeel/images"
 	"github.com/evenkeel/evenkeel/providers"
 )
@@ -60,6 +61,9 @@ func runRefresh(ctx context.Context, c *call) error {
 		if locks, err = c.relock(ctx, p); err != nil {
 			return nil, err
 		}
+		if err := p.MayReplace(ctx, c.affected(p, locks), c.roll()); err != nil {
+			return nil, err
+		}
 		moved, err := c.saveLocks(ctx, p, locks, d)
 		if err != nil {
 			return nil, err
@@ -80,10 +84,7 @@ func (c *call) relock(ctx context.Context, p *place) ([]relocked, error) {
 	}
 	locks := []relocked{}
 	for _, m := range p.Plan.Machines {
-		if asked := len(c.args) == 0 || slices.Contains(c.args, m.Name) || slices.Contains(c.args, m.Kind); !asked {
-			continue
-		}
-		if slices.ContainsFunc(locks, func(l relocked) bool { return l.Recipe == m.Image }) {
+		if !c.asks(m) || slices.ContainsFunc(locks, func(l relocked) bool { return l.Recipe == m.Image }) {
 			continue
 		}
 		r := p.Plan.Recipes[m.Image]
@@ -94,6 +95,23 @@ func (c *call) relock(ctx context.Context, p *place) ([]relocked, error) {
 		locks = append(locks, relocked{m.Image, r.LockFile(), r.Lock.Changes(lock), r, lock})
 	}
 	return locks, nil
+}
+
+// asks reports whether the command names m, or nothing and so all.
+func (c *call) asks(m envs.Machine) bool {
+	return len(c.args) == 0 || slices.Contains(c.args, m.Name) || slices.Contains(c.args, m.Kind)
+}
+
+// affected are the machines asked for whose packages change.
+func (c *call) affected(p *place, locks []relocked) []string {
+	var names []string
+	for _, m := range p.Plan.Machines {
+		i := slices.IndexFunc(locks, func(l relocked) bool { return l.Recipe == m.Image })
+		if c.asks(m) && i >= 0 && len(locks[i].Packages) > 0 {
+			names = append(names, m.Name)
+		}
+	}
+	return names
 }
 
 // saveLocks writes those locks that change a package, says which packages, and plans anew.
@@ -168,7 +186,7 @@ func (c *call) refreshDry(ctx context.Context) error {
 	for _, m := range p.Plan.Machines {
 		i := slices.IndexFunc(locks, func(l relocked) bool { return l.Recipe == m.Image })
 		at := slices.IndexFunc(have, func(s providers.Status) bool { return s.Name == m.Name })
-		if i < 0 || at < 0 || have[at].State == "" || len(c.args) > 0 && !slices.Contains(c.args, m.Name) && !slices.Contains(c.args, m.Kind) {
+		if i < 0 || at < 0 || have[at].State == "" || !c.asks(m) {
 			continue
 		}
 		n := len(locks[i].Packages)
