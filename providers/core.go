@@ -45,6 +45,8 @@ type Core struct {
 	Progress       Progress     // optional
 	Log            hclog.Logger // optional
 
+	clock func() time.Time // of certificates; nil: this computer's
+
 	commitLock gosync.Mutex
 	commits    map[string]sync.Commit // by folder: one call delivers one commit to all machines
 }
@@ -246,6 +248,13 @@ func (c *Core) settleDeadline() time.Duration {
 		return c.SettleDeadline
 	}
 	return DefaultSettleDeadline
+}
+
+func (c *Core) now() time.Time {
+	if c.clock != nil {
+		return c.clock()
+	}
+	return time.Now()
 }
 
 func (c *Core) log() hclog.Logger {

@@ -40,7 +40,7 @@ func (c *Core) certify(running []seat, looks []look) ([]*tlsFiles, error) {
 	if !c.Plan.TLS || len(running) == 0 {
 		return files, nil
 	}
-	now := time.Now()
+	now := c.now()
 	own, err := readAuthority(c.TLSDir)
 	if err != nil {
 		return nil, err
@@ -89,7 +89,7 @@ func (c *Core) keeps(m seat, seen look) (*tlsFiles, string) {
 	if err != nil {
 		return nil, "its certificate cannot be read"
 	}
-	now := time.Now()
+	now := c.now()
 	switch dns, ips := certificateNames(c.namesOf(m)); {
 	case !slices.Equal(cert.DNSNames, dns) || !slices.EqualFunc(cert.IPAddresses, ips, net.IP.Equal):
 		return nil, "its certificate is for other names or addresses"
