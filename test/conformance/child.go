@@ -15,11 +15,11 @@ import (
 	"github.com/evenkeel/evenkeel/providers"
 )
 
-// childVariable makes Run put one machine and return. The suite starts the test binary with it, to kill it.
+// childVariable makes Run put one machine, or save one snapshot, and return. The suite starts the test binary with it, to kill it.
 const childVariable = "EVENKEEL_CONFORMANCE_CHILD"
 
-// childPuts is what the child says right before it puts its machine.
-const childPuts = "conformance child puts"
+// childBegins is what the child says right before it does so.
+const childBegins = "conformance child begins"
 
 // Child reports that this process is one that the suite started to kill. A harness may then do without what costs time: of its fields the
 // child uses Plugin and Image only.
@@ -30,6 +30,7 @@ type childOrder struct {
 	Env    string
 	Name   string
 	Owner  string
+	Save   string // name of the snapshot of disk files to save, instead of putting the machine
 }
 
 func playChild(t *testing.T, h Harness, text string) {
@@ -40,6 +41,17 @@ func playChild(t *testing.T, h Harness, text string) {
 	h.Config = o.Config
 	s := &suite{h: h}
 	s.p = s.open(t)
+	if o.Save != "" {
+		snapshotter, ok := providers.As[providers.Snapshotter](s.p)
+		if !ok {
+			t.Fatal("the place keeps no snapshots")
+		}
+		fmt.Println(childBegins)
+		if _, err := snapshotter.SaveSnapshot(t.Context(), providers.DataRef{Env: o.Env, Machine: o.Name, Name: "files"}, o.Save); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
 	ref, err := s.p.PutImage(t.Context(), h.Image, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -47,13 +59,13 @@ func playChild(t *testing.T, h Harness, text string) {
 	spec, _ := s.spec(t, o.Env, o.Name)
 	spec = withData(spec, "files", filesSize, filesMount)
 	spec.Labels[providers.LabelOwner] = o.Owner
-	fmt.Println(childPuts)
+	fmt.Println(childBegins)
 	if _, err := s.p.PutMachine(t.Context(), spec, ref, nil); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// startChild starts the running test alone in a process of its own and returns when that is about to put the machine. It is killed, and
+// startChild starts the running test alone in a process of its own and returns when that is about to do as ordered. It is killed, and
 // waited for, by end.
 func (s *suite) startChild(t *testing.T, o childOrder) (end func()) {
 	t.Helper()
@@ -61,8 +73,7 @@ func (s *suite) startChild(t *testing.T, o childOrder) (end func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	top, _, _ := strings.Cut(t.Name(), "/killed_client")
-	parts := strings.Split(top, "/")
+	parts := strings.Split(s.top, "/")
 	for i := range parts {
 		parts[i] = "^" + parts[i] + "$"
 	}
@@ -88,12 +99,12 @@ func (s *suite) startChild(t *testing.T, o childOrder) (end func()) {
 	}
 	lines := bufio.NewScanner(out)
 	for lines.Scan() {
-		if strings.TrimSpace(lines.Text()) == childPuts {
+		if strings.TrimSpace(lines.Text()) == childBegins {
 			return end
 		}
 	}
 	end()
-	t.Fatalf("the test in a process of its own never came to put a machine")
+	t.Fatalf("the test in a process of its own never began what it was ordered")
 	return nil
 }
 

@@ -85,11 +85,12 @@ type suite struct {
 	ref      providers.ImageRef
 	identity *ssh.Identity
 	prefix   string // of every environment of this run
+	top      string // name of the test that called Run
 }
 
 func open(t *testing.T, h Harness) *suite {
 	t.Helper()
-	s := &suite{h: h, prefix: "conf" + random(3)}
+	s := &suite{h: h, prefix: "conf" + random(3), top: t.Name()}
 	s.p = s.open(t)
 	identity, err := ssh.LoadIdentity("", filepath.Join(t.TempDir(), "identity"))
 	if err != nil {

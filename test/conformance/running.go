@@ -84,6 +84,7 @@ func twoMachines(t *testing.T, s *suite) {
 		{"image_in_use_is_kept", imageInUse},
 		{"stop_and_start_keep_the_machine", stopStart},
 		{"snapshot_keeps_what_was_at_one_moment", snapshotKeeps},
+		{"killed_save_leaves_no_snapshot_and_a_machine_that_goes_on", killedSave},
 		{"suspend_and_resume_keep_memory", suspendResume},
 		{"snapshot_restores_what_was", snapshotRestores},
 		{"data_outlives_its_machine_and_is_found_by_another_client", dataOutlives},
@@ -318,60 +319,6 @@ func imageInUse(t *testing.T, p *pair) {
 	}
 	if err := pruner.DeleteImage(t.Context(), "no-such-image"); err != nil {
 		t.Errorf("removing an absent image: %v, want success", err)
-	}
-}
-
-func stopStart(t *testing.T, p *pair) {
-	starter, ok := providers.As[providers.Starter](p.p)
-	if !ok {
-		return
-	}
-	command(t, p.webShell, "echo kept >keep && sync")
-	for range 2 { // the second finds it stopped
-		if err := starter.StopMachine(t.Context(), p.web.ID); err != nil {
-			t.Fatal(err)
-		}
-	}
-	stopped := p.list(t, p.p, p.env)[1]
-	if stopped.State != providers.Stopped || stopped.SSH != "" || stopped.Address != p.web.Address || !slices.Equal(stopped.Ports, p.web.Ports) {
-		t.Errorf("got %+v, want it stopped, with its address and ports and nowhere to dial", stopped)
-	}
-	wantLabels(t, stopped.Labels, p.webSpec.Labels)
-	if suspender, ok := providers.As[providers.Suspender](p.p); ok {
-		wantCode(t, suspender.SuspendMachine(t.Context(), p.web.ID), providers.Conflict)
-		_, err := suspender.ResumeMachine(t.Context(), p.web.ID)
-		wantCode(t, err, providers.Conflict)
-	}
-	m, err := starter.StartMachine(t.Context(), p.web.ID)
-	if err != nil {
-		t.Fatal(err)
-	}
-	checkMachine(t, p.webSpec, m)
-	again, err := starter.StartMachine(t.Context(), p.web.ID)
-	if err != nil || again.SSH != m.SSH {
-		t.Errorf("starting a running machine: got %+v, %v, want %+v", again, err, m)
-	}
-	if m.ID != p.web.ID || m.Address != p.web.Address || !slices.Equal(m.Ports, p.web.Ports) {
-		t.Errorf("got %+v, want %+v with the same ports and address", m, p.web)
-	}
-	wantLabels(t, m.Labels, p.webSpec.Labels)
-	shell := p.shell(t, m)
-	if got := command(t, shell, "cat keep"); got != "kept" {
-		t.Errorf("got %q from the machine's disk, want what was written before", got)
-	}
-	serve(t, shell, "web-1", openPort)
-	if p.h.Plugin.Traits.Local {
-		if got, err := fetch(t, hostPort(t, m, openPort)); err != nil || got != "web-1" {
-			t.Errorf("got %q, %v through the published port, want the machine's name", got, err)
-		}
-	}
-	if got, err := fetchFrom(t, shell, p.db.Address, openPort); err != nil || got != "db-1" {
-		t.Errorf("after its restart web-1 gets %q, %v from db-1, want its name", got, err)
-	}
-	p.web, p.webShell = m, shell
-	if _, ok := providers.As[providers.Snapshotter](p.p); !ok { // else it is stopped once more to restore one
-		p.down(t)
-		p.upAgain(t)
 	}
 }
 

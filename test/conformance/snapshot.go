@@ -4,7 +4,6 @@ package conformance
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -107,6 +106,41 @@ func (p *pair) cancelSave(t *testing.T, s providers.Snapshotter) {
 	}
 }
 
+// killedSave kills a process that saves web-1's disk, half-way.
+func killedSave(t *testing.T, p *pair) {
+	s, ok := providers.As[providers.Snapshotter](p.p)
+	if !ok {
+		return
+	}
+	begin := time.Now()
+	if _, err := s.SaveSnapshot(t.Context(), p.files(), "killed"); err != nil {
+		t.Fatal(err)
+	}
+	took := time.Since(begin)
+	if err := s.DeleteSnapshot(t.Context(), p.files(), "killed"); err != nil {
+		t.Fatal(err)
+	}
+	end := p.startChild(t, childOrder{Config: p.h.Config, Env: p.env, Name: "web-1", Save: "killed"})
+	time.Sleep(took / 2)
+	end()
+	if got := names(p.snapshots(t, p.p)); slices.Contains(got, "killed") {
+		t.Logf("it was killed too late: %v", got)
+	}
+	command(t, p.webShell, "sudo -n sh -c 'echo goes on >"+filesMount+"/after && sync'")
+	if err := s.DeleteSnapshot(t.Context(), p.files(), "killed"); err != nil { // also of what is not whole
+		t.Fatal(err)
+	}
+	if _, err := s.SaveSnapshot(t.Context(), p.files(), "killed"); err != nil {
+		t.Errorf("saving again under the name of a killed run: %v", err)
+	}
+	if err := s.DeleteSnapshot(t.Context(), p.files(), "killed"); err != nil {
+		t.Fatal(err)
+	}
+	if got := names(p.snapshots(t, p.open(t))); !slices.Equal(got, []string{"one"}) {
+		t.Errorf("got snapshots %v, want one alone", got)
+	}
+}
+
 func (p *pair) refusedSnapshots(t *testing.T, s providers.Snapshotter) {
 	t.Helper()
 	absent := p.files()
@@ -149,107 +183,4 @@ func snapshotRestores(t *testing.T, p *pair) {
 		t.Errorf("the restored disk has %d, then %d; want one moment between %d and %d", a, b, p.saved[0], p.saved[1])
 	}
 	wantMounted(t, p.webShell, filesMount, filesSize)
-}
-
-// down stops web-1 where it can be stopped, else deletes it.
-func (p *pair) down(t *testing.T) {
-	t.Helper()
-	stop := func(ctx context.Context, id string) error { return p.p.DeleteMachine(ctx, id) }
-	if starter, ok := providers.As[providers.Starter](p.p); ok {
-		stop = starter.StopMachine
-	}
-	if err := stop(t.Context(), p.web.ID); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// upAgain has PutMachine start web-1 or, where it could not be stopped, make it anew.
-func (p *pair) upAgain(t *testing.T) {
-	t.Helper()
-	m := p.put(t, p.webSpec)
-	if _, ok := providers.As[providers.Starter](p.p); ok && (m.ID != p.web.ID || !slices.Equal(m.Ports, p.web.Ports)) {
-		t.Errorf("PutMachine of a stopped machine: got %+v, want %+v started", m, p.web)
-	}
-	p.web = m
-}
-
-// suspendResume wants web-1's memory to be what it was: a program that counts in it, a file in it, the server on its port.
-func suspendResume(t *testing.T, p *pair) {
-	suspender, ok := providers.As[providers.Suspender](p.p)
-	if !ok {
-		return
-	}
-	serve(t, p.webShell, "web-1", openPort)
-	command(t, p.webShell, `echo kept >/dev/shm/kept; setsid perl -e 'for ($i = 1;; $i++) { open(my $h, ">", "/dev/shm/count.new"); print $h "$$ $i\n"; close $h; rename "/dev/shm/count.new", "/dev/shm/count"; select(undef, undef, undef, 0.05) }' </dev/null >/dev/null 2>&1 &`+
-		"\nfor i in 1 2 3 4 5 6 7 8 9 10; do test -s /dev/shm/count && exit 0; sleep 0.3; done; exit 1")
-	pid, before := counted(t, p.webShell)
-	for range 2 { // the second finds it suspended
-		if err := suspender.SuspendMachine(t.Context(), p.web.ID); err != nil {
-			t.Fatal(err)
-		}
-	}
-	m := p.list(t, p.open(t), p.env)[1]
-	if m.State != providers.Suspended || m.SSH != "" || m.ID != p.web.ID || m.Address != p.web.Address || !slices.Equal(m.Ports, p.web.Ports) {
-		t.Errorf("got %+v, want it suspended, with its address and ports and nowhere to dial", m)
-	}
-	wantLabels(t, m.Labels, p.webSpec.Labels)
-	if got, err := fetchFrom(t, p.dbShell, p.web.Address, openPort); err == nil {
-		t.Errorf("db-1 gets %q from a suspended machine", got)
-	}
-	if s, ok := providers.As[providers.Snapshotter](p.p); ok {
-		wantCode(t, s.RestoreSnapshot(t.Context(), p.files(), "one"), providers.Conflict)
-	}
-	for range 2 { // the second finds it running
-		again, err := suspender.ResumeMachine(t.Context(), p.web.ID)
-		if err != nil {
-			t.Fatal(err)
-		}
-		checkMachine(t, p.webSpec, again)
-		if again.ID != p.web.ID || again.Address != p.web.Address || !slices.Equal(again.Ports, p.web.Ports) {
-			t.Errorf("got %+v, want %+v with the same ports and address", again, p.web)
-		}
-		wantLabels(t, again.Labels, p.webSpec.Labels)
-		p.web = again
-	}
-	p.webShell = p.shell(t, p.web)
-	if got := command(t, p.webShell, "cat /dev/shm/kept"); got != "kept" {
-		t.Errorf("got %q from memory, want what was there", got)
-	}
-	time.Sleep(200 * time.Millisecond)
-	if same, after := counted(t, p.webShell); same != pid || after <= before {
-		t.Errorf("program %d counted to %d, then %d to %d; want the same to go on", pid, before, same, after)
-	}
-	if got, err := fetchFrom(t, p.dbShell, p.web.Address, openPort); err != nil || got != "web-1" {
-		t.Errorf("after it was resumed db-1 gets %q, %v, want its name", got, err)
-	}
-	if p.h.Plugin.Traits.Local {
-		if got, err := fetch(t, hostPort(t, p.web, openPort)); err != nil || got != "web-1" {
-			t.Errorf("got %q, %v through the published port, want the machine's name", got, err)
-		}
-	}
-}
-
-func counted(t *testing.T, shell *ssh.Client) (pid, count int64) {
-	t.Helper()
-	text := command(t, shell, "cat /dev/shm/count")
-	if _, err := fmt.Sscan(text, &pid, &count); err != nil {
-		t.Fatalf("got %q, want a process and its count: %v", text, err)
-	}
-	return pid, count
-}
-
-func suspendedDeleted(t *testing.T, p *pair) {
-	suspender, ok := providers.As[providers.Suspender](p.p)
-	if !ok {
-		return
-	}
-	if err := suspender.SuspendMachine(t.Context(), p.web.ID); err != nil {
-		t.Fatal(err)
-	}
-	if err := p.p.DeleteMachine(t.Context(), p.web.ID); err != nil {
-		t.Fatal(err)
-	}
-	if list := p.list(t, p.p, p.env); len(list) != 1 || list[0].ID != p.db.ID {
-		t.Errorf("got %+v, want db-1 alone", list)
-	}
 }
