@@ -83,6 +83,7 @@ func (c *call) openPlan(ctx context.Context, def *envs.Definition, plan *envs.Pl
 	if p.CodeDir, err = c.stateDir(); err != nil {
 		return nil, err
 	}
+	p.TLSDir = filepath.Join(p.CodeDir, "tls", plan.Project+"-"+plan.Env)
 	if o.identity {
 		if p.Identity, err = c.identity(); err != nil {
 			return nil, err
