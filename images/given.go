@@ -45,6 +45,9 @@ func readGiven(ctx context.Context, name string, w io.Writer, newest time.Time) 
 			if errors.Is(err, io.EOF) {
 				return out.Close()
 			}
+			if errors.Is(err, tar.ErrHeader) {
+				return fmt.Errorf("it is no tar; allowed is %s", knownTrees)
+			}
 			if err != nil {
 				return err
 			}

@@ -3,6 +3,7 @@
 package images
 
 import (
+	"os"
 	"path"
 	"regexp"
 
@@ -43,6 +44,9 @@ func (l loader) start(top *strictyaml.Fields) (string, *baseTree) {
 		where, base.Place = address, l.url(address)
 	default:
 		base.Place = l.file(where)
+		if info, err := os.Stat(base.Place); err == nil && (!info.Mode().IsRegular() || info.Size() > maxPackage) {
+			where.Errorf("wanted is a regular file of at most %d bytes", int64(maxPackage))
+		}
 	}
 	if name := path.Base(where.Line()); diskImage.MatchString(name) {
 		where.Errorf("%q is a disk image, which cannot be a base; allowed is %s", name, knownTrees)
