@@ -68,6 +68,7 @@ func runDown(ctx context.Context, c *call) error {
 		gone, err = p.Remove(ctx, c.args)
 	}
 	d.stop()
+	c.refreshSSH(ctx, p)
 	if err != nil {
 		return err
 	}

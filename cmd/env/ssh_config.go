@@ -6,11 +6,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
+
+	"github.com/urfave/cli/v2"
 
 	"github.com/evenkeel/evenkeel/providers"
 	"github.com/evenkeel/evenkeel/providers/ssh"
@@ -19,18 +22,37 @@ import (
 func (a *App) sshConfigVerb() verb {
 	return verb{
 		name: "ssh-config", args: "[NAME...]", about: "print ssh_config blocks for OpenSSH and its friends",
-		more:  "Usable as it is: `evenkeel ssh-config >~/.ssh/shop`, and a line `Include shop` in ~/.ssh/config. Each machine is trusted by its own certificate authority only.",
+		more: "With --install ssh, and editors that work on machines by way of it (VS Code, JetBrains), find every machine by its full name, such as web-1.shop.laptop. " +
+			"Each machine is trusted by its own certificate authority only.",
+		flags: []cli.Flag{
+			boolFlag("install", "keep the blocks in a file that ~/.ssh/config includes by a line at its top; up, start and down keep it current"),
+			boolFlag("uninstall", "take the environment out of it again"),
+		},
 		lacks: []string{"json"},
 		run:   runSSHConfig,
 	}
 }
 
 func runSSHConfig(ctx context.Context, c *call) error {
+	install, uninstall := c.flag.Bool("install"), c.flag.Bool("uninstall")
+	if (install || uninstall) && len(c.args) > 0 || install && uninstall {
+		return usagef("--install and --uninstall stand alone: they are about all machines of the environment")
+	}
+	if uninstall {
+		_, plan, err := c.plan(false)
+		if err != nil {
+			return err
+		}
+		return c.uninstallSSH(plan.Env)
+	}
 	p, err := c.open(ctx, placeOptions{identity: true})
 	if err != nil {
 		return err
 	}
 	defer p.close()
+	if install {
+		return c.installSSH(ctx, p)
+	}
 	list, err := p.Status(ctx, false)
 	if err != nil {
 		return err
@@ -40,13 +62,33 @@ func runSSHConfig(ctx context.Context, c *call) error {
 			return usagef("cannot find machine %q: environment %s has %s", n, p.Plan.Env, names(list))
 		}
 	}
-	key, err := c.keyFile(p.Plugin.Traits.Local)
+	all, err := c.hostEntries(p, list)
 	if err != nil {
 		return err
 	}
+	var hosts []ssh.HostEntry
+	for _, s := range list {
+		asked := len(c.args) == 0 || slices.Contains(c.args, s.Name) || slices.Contains(c.args, s.Kind)
+		if i := slices.IndexFunc(all, func(h ssh.HostEntry) bool { return h.Names[0] == s.Name }); asked && i >= 0 {
+			hosts = append(hosts, all[i])
+		}
+	}
+	if len(hosts) == 0 {
+		return &usageError{text: fmt.Sprintf("no machine of environment %s can be reached now", p.Plan.Env), hint: "evenkeel status"}
+	}
+	_, err = c.Stdout.Write(ssh.ConfigBlock(hosts))
+	return err
+}
+
+// hostEntries are the machines that can be reached now, as OpenSSH finds them. The file that says whom to trust is written with them.
+func (c *call) hostEntries(p *place, list []providers.Status) ([]ssh.HostEntry, error) {
+	key, err := c.keyFile(p.Plugin.Traits.Local)
+	if err != nil {
+		return nil, err
+	}
 	trusted, err := c.knownHostsFile(p.Plan.Env)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var hosts []ssh.HostEntry
 	known := ""
@@ -56,26 +98,17 @@ func runSSHConfig(ctx context.Context, c *call) error {
 		}
 		line, err := ssh.KnownHosts(s.HostName(), s.Labels[providers.LabelHostCA])
 		if err != nil {
-			return fmt.Errorf("cannot say how to trust machine %s: %w", s.Name, err)
+			return nil, fmt.Errorf("cannot say how to trust machine %s: %w", s.Name, err)
 		}
 		entry, err := hostEntry(s.Machine)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		entry.User, entry.IdentityFile, entry.KnownHosts = p.Plan.Access.User, key, trusted
-		known += line // of all, whichever are asked for: the file is one for the environment
-		if len(c.args) == 0 || slices.Contains(c.args, s.Name) || slices.Contains(c.args, s.Kind) {
-			hosts = append(hosts, entry)
-		}
+		known += line
+		hosts = append(hosts, entry)
 	}
-	if len(hosts) == 0 {
-		return &usageError{text: fmt.Sprintf("no machine of environment %s can be reached now", p.Plan.Env), hint: "evenkeel status"}
-	}
-	if err := writeFile(trusted, []byte(known)); err != nil {
-		return err
-	}
-	_, err = c.Stdout.Write(ssh.ConfigBlock(hosts))
-	return err
+	return hosts, writeFile(trusted, []byte(known))
 }
 
 func hostEntry(m providers.Machine) (ssh.HostEntry, error) {
@@ -117,15 +150,17 @@ func (c *call) keyFile(local bool) (string, error) {
 	return c.generatedKey()
 }
 
-// writeFile replaces path in one step.
-func writeFile(path string, data []byte) (err error) {
+// writeFile replaces path in one step, for this user only.
+func writeFile(path string, data []byte) error { return writeFileMode(path, data, 0o600) }
+
+func writeFileMode(path string, data []byte, mode fs.FileMode) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
 	if err != nil {
 		return fmt.Errorf("cannot write %s: %w", path, err)
 	}
 	defer os.Remove(f.Name())
 	_, err = f.Write(data)
-	if err := errors.Join(err, f.Close()); err != nil {
+	if err := errors.Join(err, f.Chmod(mode), f.Sync(), f.Close()); err != nil {
 		return fmt.Errorf("cannot write %s: %w", path, err)
 	}
 	return os.Rename(f.Name(), path)

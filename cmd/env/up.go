@@ -115,6 +115,7 @@ func (c *call) workOn(ctx context.Context, o placeOptions, f func(context.Contex
 	}
 	res, err := f(ctx, p, d)
 	d.stop()
+	c.refreshSSH(ctx, p)
 	if err != nil {
 		if isCancel(err) && len(notCancels(err)) == 0 {
 			d.note(ended(o))

@@ -31,7 +31,7 @@ func StateFile(dir, project, env, machine, from, to string) string {
 	for _, s := range []string{project, env, machine, from, to} {
 		_, _ = fmt.Fprintf(h, "%d:%s", len(s), s) // a hash never fails
 	}
-	return filepath.Join(dir, "sync", env+"."+machine+"-"+hex.EncodeToString(h.Sum(nil))[:16])
+	return filepath.Join(dir, "sync", env+"@"+machine+"-"+hex.EncodeToString(h.Sum(nil))[:16])
 }
 
 // Options say how Sync works.
