@@ -176,7 +176,7 @@ func (p *place) machine(ctx context.Context, word string) (providers.Machine, er
 			found = []providers.Status{s}
 			break
 		}
-		if s.Kind == word || word == "" {
+		if s.Planned && s.Kind == word || word == "" {
 			found = append(found, s)
 		}
 	}
