@@ -71,9 +71,8 @@ func Inspect(ctx context.Context, dir string) (Commit, error) {
 	return c, nil
 }
 
-// commitFile, in the machine's folder, names the commit that it holds.
-const commitFile = ".evenkeel-commit"
-
+// The file .evenkeel-commit in the machine's folder names the commit that it holds: it comes with the folder, in one step.
+//
 //go:embed deliver.sh
 var deliverScript string
 

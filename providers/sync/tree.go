@@ -53,10 +53,8 @@ const (
 	// maxPath is PATH_MAX of Linux.
 	maxPath = 4096
 
-	// ours begins the names of what this package itself lays into a folder.
+	// ours begins the names of what this package itself lays into a folder. On the machine .evenkeel-sync names the baseline that the folder belongs to.
 	ours = ".evenkeel-"
-	// marker is the file in the machine's folder that names the baseline it belongs to.
-	marker = ours + "sync"
 )
 
 // fit says whether p is a path that may be synced: it stays in its folder and is nobody's private business.
