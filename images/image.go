@@ -13,6 +13,9 @@ const (
 	QCOW2  Format = "qcow2"  // the same disk, sparse
 	Kernel Format = "kernel" // the kernel inside the tree, for direct boot
 	Initrd Format = "initrd" // its initial RAM disk
+	// VMLinux is the same kernel unpacked, where it can be booted so (an ELF file with the entry of PVH), else as it is. Emulation takes seconds
+	// to unpack a kernel; but only one that unpacks itself picks its addresses at random (KASLR), so it is not for machines with a processor's help.
+	VMLinux Format = "vmlinux"
 )
 
 // KernelArgs is the one kernel command line, used by the boot loader on the disk and by direct boot alike. The root file system is

@@ -42,12 +42,14 @@ func (k packing) pack(ctx context.Context, f Format) (packed, error) {
 	switch f {
 	case Kernel, Initrd:
 		return k.bootFile(f)
+	case VMLinux:
+		return k.vmlinux(ctx)
 	case Raw:
 		return k.rawDisk(ctx)
 	case QCOW2:
 		return k.qcow2Disk(ctx)
 	}
-	return packed{}, fmt.Errorf("no such artefact is made from a tree; known are %s, %s, %s, %s", Raw, QCOW2, Kernel, Initrd)
+	return packed{}, fmt.Errorf("no such artefact is made from a tree; known are %s, %s, %s, %s, %s", Raw, QCOW2, Kernel, VMLinux, Initrd)
 }
 
 func (k packing) step(done, total int, what string) {
