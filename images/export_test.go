@@ -51,6 +51,11 @@ func AptSources(r *Recipe, dir string) (string, error) {
 	return aptSources(archives), err
 }
 
+// Compress and Expand are how a tree goes into the store and comes out again.
+func Compress(ctx context.Context, from, to string) error { return compress(ctx, from, to) }
+
+func Expand(ctx context.Context, from, to string) error { return expand(ctx, from, to) }
+
 // WantsOf is the digest a lock of r must bear.
 func WantsOf(r *Recipe) string { return r.spec.wants() }
 
