@@ -4,9 +4,12 @@ package conformance
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/base64"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -26,13 +29,18 @@ const (
 	token    = "s3cr\x00et $x\n'\n"
 )
 
-// keys are two ways to log in beside the suite's own identity: a key, and a certificate of an authority.
-type keys struct {
+// appMount is where the project's code is on db-1.
+const appMount = "/srv/app"
+
+// user is what the core works with: folders, and two ways to log in beside the suite's own identity, a key and a certificate of an authority.
+type user struct {
 	jo, joined *ssh.Identity
 	ca         string
+	code       string // the project's folder
+	state      string
 }
 
-func newKeys(t *testing.T) keys {
+func newUser(t *testing.T, dir string) user {
 	t.Helper()
 	ca, err := sshtest.NewUserCA()
 	if err != nil {
@@ -46,12 +54,13 @@ func newKeys(t *testing.T) keys {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
+
 	file := filepath.Join(dir, "joined")
 	if err := errors.Join(os.WriteFile(file, private, 0o600), os.WriteFile(file+"-cert.pub", cert, 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	k := keys{ca: ca.PublicKey()}
+	k := user{ca: ca.PublicKey(), code: filepath.Join(dir, "code"), state: filepath.Join(dir, "state")}
+	project(t, k.code)
 	if k.joined, err = ssh.LoadIdentity(file, ""); err != nil {
 		t.Fatal(err)
 	}
@@ -61,21 +70,38 @@ func newKeys(t *testing.T) keys {
 	return k
 }
 
+// project is a folder with one file, under git: a place that is not local gets a commit of it.
+func project(t *testing.T, dir string) {
+	t.Helper()
+	if err := errors.Join(os.Mkdir(dir, 0o755), os.WriteFile(filepath.Join(dir, "hello"), []byte("of the project\n"), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	for _, words := range [][]string{{"init", "-q"}, {"add", "."}, {"-c", "user.name=t", "-c", "user.email=t@t", "commit", "-q", "-m", "one"}} {
+		git := exec.Command("git", append([]string{"-C", dir}, words...)...)
+		git.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null")
+		if out, err := git.CombinedOutput(); err != nil {
+			t.Fatalf("git %v: %v: %s", words, err, out)
+		}
+	}
+}
+
 // core is the core's view of the environment, whose definition has db-1 alone: with its larger data disk, and with what is laid on it.
-func (p *pair) core(k keys) *providers.Core {
+func (p *pair) core(k user) *providers.Core {
 	return &providers.Core{
 		Plan: &envs.Plan{
-			Env: p.env, Project: p.dbSpec.Labels[providers.LabelProject],
+			Env: p.env, Project: p.dbSpec.Labels[providers.LabelProject], TLS: true,
 			Access: envs.Access{Keys: append(slices.Clone(k.jo.PublicKeys()), p.identity.PublicKeys()...), UserCA: []string{k.ca}},
 			Machines: []envs.Machine{{
 				Name: "db-1", Kind: "db", Image: p.h.Image.Recipe, ImageKey: p.h.Image.Key, CPUs: p.dbSpec.CPUs, Memory: p.dbSpec.Memory, Disk: p.dbSpec.Disk,
 				Data:     []envs.Data{{Name: "pg", Size: pgGrown, Mount: pgMount}},
+				Code:     []envs.Code{{From: k.code, To: appMount}},
 				Allow:    []envs.Rule{{From: p.web.Address + "/32", PortLow: openPort, PortHigh: openPort, Proto: "tcp"}},
 				Settings: map[string]string{"GREETING": greeting, "SHOP_PORT": "5432"},
 				Secrets:  map[string]envs.Secret{"TOKEN": {Env: "TOKEN"}, "OLD": {Env: "OLD"}},
 			}},
 		},
 		Plugin: p.h.Plugin, Provider: p.p, Identity: p.identity, Owner: "suite@conformance", Deadline: p.h.BootDeadline,
+		TLSDir: filepath.Join(k.state, "tls"), CodeDir: filepath.Join(k.state, "code"),
 		Image:   func(context.Context, string, providers.Progress) (images.Image, error) { return p.h.Image, nil },
 		Secrets: envs.Values{"db-1": {"TOKEN": envs.NewValue([]byte(token)), "OLD": envs.NewValue([]byte("old"))}},
 	}
@@ -97,15 +123,37 @@ func (p *pair) up(t *testing.T, c *providers.Core, want providers.Action) {
 
 // laid makes db-1 anew with the core: its disk has what was written before the rebuild, and on it lies what the definition says.
 func laid(t *testing.T, p *pair) {
-	p.keys = newKeys(t)
-	p.up(t, p.core(p.keys), providers.Create)
+	p.user = newUser(t, p.whole.TempDir())
+	p.up(t, p.core(p.user), providers.Create)
 	p.dbShell = p.shell(t, p.db)
 	if !p.dbShell.Finished() {
 		t.Error("the core left the machine its bootstrap certificate")
 	}
 	p.wantLaid(t)
-	p.wantLogin(t, "a key of the definition", p.keys.jo, nil)
-	p.wantLogin(t, "a certificate of an authority of the definition", p.keys.joined, nil)
+	p.wantLogin(t, "a key of the definition", p.user.jo, nil)
+	p.wantLogin(t, "a certificate of an authority of the definition", p.user.joined, nil)
+}
+
+// wantTLS wants db-1's certificate to be of the authority it trusts, made out to all its names, and its key to be its own alone.
+func (p *pair) wantTLS(t *testing.T) {
+	t.Helper()
+	read := func(name string) []byte {
+		return []byte(command(t, p.dbShell, "sudo -n cat "+providers.PathTLS+name))
+	}
+	pair, err := tls.X509KeyPair(read("cert.pem"), read("key.pem"))
+	if err != nil {
+		t.Errorf("certificate and key: %v", err)
+		return
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(read("ca.pem")) {
+		t.Error("no authority is there")
+	}
+	for _, name := range []string{"db-1", "db", p.db.HostName(), p.db.Address, "localhost"} {
+		if _, err := pair.Leaf.Verify(x509.VerifyOptions{Roots: roots, DNSName: name}); err != nil {
+			t.Errorf("as %s: %v", name, err)
+		}
+	}
 }
 
 func (p *pair) wantLaid(t *testing.T) {
@@ -115,6 +163,8 @@ func (p *pair) wantLaid(t *testing.T) {
 		`base64 -w0 ` + providers.PathSecrets + `TOKEN`:                                      base64.StdEncoding.EncodeToString([]byte(token)),
 		`cat ` + providers.PathSecrets + `OLD`:                                               "old",
 		`stat -c "%a %U" ` + providers.PathSettings + ` ` + providers.PathSecrets + `TOKEN`:  "600 root\n600 root",
+		`stat -c "%a %U" ` + providers.PathTLS + `key.pem`:                                   "600 root",
+		`cat ` + appMount + `/hello`:                                                         "of the project",
 		`stat -c "%a %U" ` + providers.PathSecrets + ` && ls -A ` + providers.PathSecrets:    "700 root\nOLD\nTOKEN",
 		`getent hosts db | while read -r address _; do echo "$address"; done`:                p.db.Address,
 		`cat ` + pgMount + `/link && stat -c %a ` + pgMount + `/base ` + pgMount + `/base/1`: "row\n700\n600",
@@ -123,6 +173,7 @@ func (p *pair) wantLaid(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", line, got, want)
 		}
 	}
+	p.wantTLS(t)
 	serve(t, p.dbShell, "db-1", openPort, closedPort)
 	if got, err := fetchFrom(t, p.webShell, p.db.Address, openPort); err != nil || got != "db-1" {
 		t.Errorf("web-1 gets %q, %v from the port that is allowed, want db-1's name", got, err)
@@ -166,9 +217,9 @@ func laidStays(t *testing.T, p *pair) {
 
 // laidGoes takes out of the definition what was in it.
 func laidGoes(t *testing.T, p *pair) {
-	same := p.core(p.keys)
-	p.up(t, same, providers.Same)
-	less := p.core(p.keys)
+	p.up(t, p.core(p.user), providers.Same)
+	less := p.core(p.user)
+	less.Plan.TLS = false
 	db := &less.Plan.Machines[0]
 	db.Settings, db.Secrets = map[string]string{"GREETING": "bye"}, map[string]envs.Secret{"TOKEN": {Env: "TOKEN"}}
 	less.Secrets = envs.Values{"db-1": {"TOKEN": envs.NewValue([]byte("new"))}}
@@ -178,9 +229,12 @@ func laidGoes(t *testing.T, p *pair) {
 	if got, want := command(t, p.dbShell, "sudo -n sh -c "+ssh.Quote(line)), "GREETING=\"bye\"\n"+providers.PathSecrets+"TOKEN new"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	p.wantLogin(t, "a key that is no longer in the definition", p.keys.jo, ssh.ErrAuth)
-	p.wantLogin(t, "a certificate of an authority that is no longer in it", p.keys.joined, ssh.ErrAuth)
-	if text := command(t, p.dbShell, "sudo -n cat "+providers.PathAuthorizedKeys+providers.LoginUser); strings.Contains(text, p.keys.ca) {
+	if got := command(t, p.dbShell, "sudo -n sh -c 'ls -A "+providers.PathTLS+" 2>/dev/null; true'"); got != "" {
+		t.Errorf("got %q, want certificate and key gone", got)
+	}
+	p.wantLogin(t, "a key that is no longer in the definition", p.user.jo, ssh.ErrAuth)
+	p.wantLogin(t, "a certificate of an authority that is no longer in it", p.user.joined, ssh.ErrAuth)
+	if text := command(t, p.dbShell, "sudo -n cat "+providers.PathAuthorizedKeys+providers.LoginUser); strings.Contains(text, p.user.ca) {
 		t.Errorf("got authorized keys %q, want no authority in them", text)
 	}
 }
