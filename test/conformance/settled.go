@@ -54,7 +54,6 @@ func newUser(t *testing.T, dir string) user {
 	if err != nil {
 		t.Fatal(err)
 	}
-
 	file := filepath.Join(dir, "joined")
 	if err := errors.Join(os.WriteFile(file, private, 0o600), os.WriteFile(file+"-cert.pub", cert, 0o600)); err != nil {
 		t.Fatal(err)
