@@ -229,3 +229,33 @@ func TestSuspendedMachineWhoseProcessIsKilledIsStoppedAndStarts(t *testing.T) {
 	}
 	want(t, p.shell(t, p.put(t, p.spec(t, "web-1"))), "echo up", "up")
 }
+
+func TestFailuresOfEveryCallOnDataAndMemoryComeOnOrder(t *testing.T) {
+	t.Parallel()
+	ordered := map[string]any{}
+	for _, op := range []string{"suspend_machine", "resume_machine", "save_snapshot", "list_snapshots", "restore_snapshot", "delete_snapshot"} {
+		ordered[op] = map[string]any{"code": "exhausted"}
+	}
+	p := open(t, map[string]any{"fail": ordered})
+	m := p.put(t, p.dataSpec(t))
+	ctx := t.Context()
+	suspender := p.Provider.(providers.Suspender)
+	twice := func(what string, call func() error) {
+		t.Helper()
+		if err := call(); providers.CodeOf(err) != providers.Exhausted || !strings.Contains(err.Error(), "ordered failure 1 of 1") {
+			t.Errorf("%s: got %v, want the ordered failure", what, err)
+		}
+		if err := call(); err != nil {
+			t.Errorf("%s again: %v", what, err)
+		}
+	}
+	twice("save", func() error { _, err := p.snapshotter().SaveSnapshot(ctx, disk, "one"); return err })
+	twice("list", func() error { _, err := p.snapshotter().ListSnapshots(ctx, env); return err })
+	twice("suspend", func() error { return suspender.SuspendMachine(ctx, m.ID) })
+	twice("resume", func() error { _, err := suspender.ResumeMachine(ctx, m.ID); return err })
+	if err := p.StopMachine(ctx, m.ID); err != nil {
+		t.Fatal(err)
+	}
+	twice("restore", func() error { return p.snapshotter().RestoreSnapshot(ctx, disk, "one") })
+	twice("delete", func() error { return p.snapshotter().DeleteSnapshot(ctx, disk, "one") })
+}

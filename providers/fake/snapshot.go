@@ -37,7 +37,10 @@ func (w world) snapshot(d providers.DataRef, name string) string {
 func (p *provider) SaveSnapshot(ctx context.Context, d providers.DataRef, name string) (providers.Snapshot, error) {
 	s, err := func() (providers.Snapshot, error) {
 		none := providers.Snapshot{}
-		unlock, err := p.holdDisk(ctx, "save_snapshot", d, name)
+		if err := p.early(ctx, "save_snapshot"); err != nil {
+			return none, err
+		}
+		unlock, err := p.holdDisk(ctx, d, name)
 		if err != nil {
 			return none, err
 		}
@@ -133,7 +136,10 @@ func (w world) snapshotsOf(d providers.DataRef) ([]providers.Snapshot, error) {
 // RestoreSnapshot follows the contract: a copy of what was kept changes places with what is there, in one step.
 func (p *provider) RestoreSnapshot(ctx context.Context, d providers.DataRef, name string) error {
 	err := func() error {
-		unlock, err := p.holdDisk(ctx, "restore_snapshot", d, name)
+		if err := p.early(ctx, "restore_snapshot"); err != nil {
+			return err
+		}
+		unlock, err := p.holdDisk(ctx, d, name)
 		if err != nil {
 			return err
 		}
@@ -171,7 +177,10 @@ func (p *provider) RestoreSnapshot(ctx context.Context, d providers.DataRef, nam
 // DeleteSnapshot follows the contract.
 func (p *provider) DeleteSnapshot(ctx context.Context, d providers.DataRef, name string) error {
 	err := func() error {
-		unlock, err := p.holdDisk(ctx, "delete_snapshot", d, name)
+		if err := p.begin(ctx, "delete_snapshot"); err != nil {
+			return err
+		}
+		unlock, err := p.holdDisk(ctx, d, name)
 		if providers.CodeOf(err) == providers.NotFound {
 			return nil
 		}
@@ -185,10 +194,7 @@ func (p *provider) DeleteSnapshot(ctx context.Context, d providers.DataRef, name
 }
 
 // holdDisk locks the machine of a data disk that exists, and removes what killed runs left half-done in it.
-func (p *provider) holdDisk(ctx context.Context, op string, d providers.DataRef, snapshot string) (unlock func(), err error) {
-	if err := p.early(ctx, op); err != nil {
-		return nil, err
-	}
+func (p *provider) holdDisk(ctx context.Context, d providers.DataRef, snapshot string) (unlock func(), err error) {
 	if err := (providers.Spec{Env: d.Env, Name: d.Machine, CPUs: 1, Memory: 1 << 30, Data: []providers.Data{{Name: d.Name, Size: 1 << 20, Mount: "/x"}}}).Validate(); err != nil {
 		return nil, fail(providers.Invalid, "%w", err)
 	}
