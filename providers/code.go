@@ -18,8 +18,13 @@ import (
 // CodeResult is one folder of code of one machine, after it was synced (local tiers) or delivered (elsewhere).
 type CodeResult struct {
 	sync.Result
-	Commit string `json:"commit,omitempty"` // elsewhere than on local tiers: what the machine holds now
+	// Elsewhere than on local tiers: the commit that the machine holds now, and whether this call brought it.
+	Commit    string `json:"commit,omitempty"`
+	Delivered bool   `json:"delivered,omitempty"`
 }
+
+// Changed says whether anything was carried, deleted or delivered.
+func (r *CodeResult) Changed() bool { return r.Result.Changed() || r.Delivered }
 
 // checkCode refuses, before anything is made, code that cannot be delivered: elsewhere than on this computer machines get a commit, and a folder that
 // differs from it only with AllowDirty.
@@ -167,11 +172,9 @@ func (c *Core) bring(ctx context.Context, client *ssh.Client, m envs.Machine, co
 	if err != nil {
 		return CodeResult{}, err
 	}
-	res := CodeResult{Result: sync.Result{Machine: m.Name, From: code.From, To: code.To, Conflicts: []sync.Conflict{}}, Commit: commit.Name()}
-	if delivered {
-		res.Pushed = 1 // the folder as a whole
-	}
-	return res, nil
+	return CodeResult{
+		Result: sync.Result{Machine: m.Name, From: code.From, To: code.To, Conflicts: []sync.Conflict{}}, Commit: commit.Name(), Delivered: delivered,
+	}, nil
 }
 
 func (c *Core) pair(m envs.Machine, code envs.Code) sync.Pair {

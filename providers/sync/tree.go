@@ -115,4 +115,4 @@ func sortedKeys[V any](m map[string]V) []string {
 	return keys
 }
 
-func timeOf(ns int64) time.Time { return time.Unix(0, ns) }
+func timeOf(ns int64) time.Time { return time.Unix(0, ns).UTC() }

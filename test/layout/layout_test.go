@@ -27,6 +27,8 @@ var fences = []struct{ module, only string }{
 	{"google.golang.org/grpc", "providers/plugin"},
 	{"google.golang.org/protobuf", "providers/plugin"},
 	{"golang.org/x/crypto/ssh", "providers/ssh"},
+	{"github.com/fsnotify/fsnotify", "providers/sync"},
+	{"github.com/go-git/go-git", "providers/sync"},
 }
 
 type pkg struct {
