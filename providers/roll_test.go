@@ -24,6 +24,31 @@ type watched struct {
 	mu   sync.Mutex
 	log  []string
 	fail map[string]error // by "put NAME" or "delete NAME", before it is done
+	deaf string           // the name of a machine that answers at no address, until it is deleted
+}
+
+func (w *watched) hear(name string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.deaf == name {
+		w.deaf = ""
+	}
+}
+
+func (w *watched) isDeaf(name string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.deaf == name
+}
+
+func (w *watched) ListMachines(ctx context.Context, env string) ([]providers.Machine, error) {
+	list, err := w.Provider.ListMachines(ctx, env)
+	for i := range list {
+		if w.isDeaf(list[i].Name) {
+			list[i].SSH = "127.0.0.1:1"
+		}
+	}
+	return list, err
 }
 
 func (w *watched) Unwrap() providers.Provider { return w.Provider }
@@ -48,6 +73,7 @@ func (w *watched) DeleteMachine(ctx context.Context, id string) error {
 	if err := w.tell("delete " + name); err != nil {
 		return err
 	}
+	w.hear(name)
 	return w.Provider.DeleteMachine(ctx, id)
 }
 
@@ -250,6 +276,23 @@ func TestASurgeWhoseNewMachineIsSickKeepsTheOldOne(t *testing.T) {
 	if hosts := on(t, c, left[1], "cat /etc/hosts"); strings.Count(hosts, " web-1 ") != 1 {
 		t.Errorf("web-2 goes on to know the machine that was removed:\n%s", hosts)
 	}
+}
+
+func TestAMachineThatDoesNotAnswerIsReplacedAllTheSame(t *testing.T) {
+	at := world(t, served)
+	c := at(surging("1"), healthy("2"), healthy("3"))
+	up(t, c, providers.UpOptions{})
+	w := watch(c)
+	w.deaf = "web-1"
+	if _, err := c.Rebuild(t.Context(), []string{"web-1"}, providers.RollOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	w.want(t, "put web-1b", "ready web-1", "delete web-1")
+	w.deaf, w.log = "web-3", nil
+	if _, err := c.Rebuild(t.Context(), []string{"web-2", "web-3"}, providers.RollOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	w.want(t, "delete web-3", "put web-3", "ready web-3", "delete web-2", "put web-2", "ready web-2") // who may not serve goes before who does
 }
 
 func TestACancelledSurgeKeepsTheOldMachine(t *testing.T) {

@@ -25,13 +25,14 @@ type run struct {
 	reached map[string]bool
 	fresh   map[string]Machine // made by this run: the one whose health is waited for
 	created []Machine          // made by this run where nothing was before
+	silent  map[string]bool    // by ID: old machines that did not answer, about to be replaced
 	code    []CodeResult
 }
 
 func (c *Core) newRun() *run {
 	return &run{
 		core: c, refs: &imageRefs{core: c, refs: map[string]*placedImage{}},
-		clients: map[string]*ssh.Client{}, changes: map[string]Change{}, reached: map[string]bool{}, fresh: map[string]Machine{},
+		clients: map[string]*ssh.Client{}, changes: map[string]Change{}, reached: map[string]bool{}, fresh: map[string]Machine{}, silent: map[string]bool{},
 	}
 }
 
@@ -264,11 +265,13 @@ type seat struct {
 	there Machine
 }
 
-// settled are the machines that finish settles: the one that serves in every role, and a second one that this run made.
+// settled are the machines that finish settles: the one that serves in every role, unless it is silent, and a second one that this run made.
 func (r *run) settled(have held) []seat {
 	var seats []seat
 	for _, m := range r.core.Plan.Machines {
-		seats = append(seats, seat{m, have.now[m.Name].inRole()})
+		if now := have.now[m.Name]; !r.silent[now.ID] {
+			seats = append(seats, seat{m, now.inRole()})
+		}
 		if s, ok := have.spare[m.Name]; ok && r.client(s) != nil {
 			seats = append(seats, seat{m, s.inRole()})
 		}

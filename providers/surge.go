@@ -13,11 +13,18 @@ import (
 	"github.com/evenkeel/evenkeel/providers/ssh"
 )
 
-// standBeside makes a second machine in the role of m, beside old, which goes on to serve. It publishes nothing yet: loopback ports are old's.
+// standBeside makes a second machine in the role of m, beside old, which goes on to serve. It publishes nothing yet: loopback ports are old's. An old
+// one that does not answer is not waited for in what follows.
 func (r *run) standBeside(ctx context.Context, m envs.Machine, old Machine) error {
-	spec := r.core.spec(m)
+	c := r.core
+	if err := c.asks(ctx, m, old); err != nil && !errors.Is(err, errSick) {
+		r.mu.Lock()
+		r.silent[old.ID] = true
+		r.mu.Unlock()
+	}
+	spec := c.spec(m)
 	spec.Name, spec.Publish = old.beside(), nil
-	made, err := r.core.make(ctx, m, spec, r.refs)
+	made, err := c.make(ctx, m, spec, r.refs)
 	if err != nil {
 		return err
 	}

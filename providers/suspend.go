@@ -23,13 +23,14 @@ func (c *Core) Suspend(ctx context.Context, names []string) ([]Machine, error) {
 	if err != nil {
 		return nil, err
 	}
-	var running []Machine
 	for _, m := range picked {
-		there, ok := have.now[m.Name]
-		switch {
-		case len(names) > 0 && !ok:
+		if _, ok := have.now[m.Name]; len(names) > 0 && !ok {
 			return nil, &Error{Code: NotFound, Op: "suspend", Subject: "machine " + m.Name, Err: errors.New("it does not exist"), Hint: "evenkeel up"}
-		case there.State == Running || there.State == Unknown:
+		}
+	}
+	var running []Machine
+	for _, there := range have.of(picked) {
+		if there.State == Running || there.State == Unknown {
 			running = append(running, there)
 		}
 	}
