@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -17,9 +18,9 @@ func (a *App) upVerb() verb {
 		name: "up", args: "[NAME...]", about: "make the environment exist, run and be as defined",
 		more: "Without a NAME it is about all machines. It destroys nothing: where a machine would have to be replaced it says so and ends with exit status 2; " +
 			"--replace does it. A missing image lock is written, a missing image is built.",
-		flags: append(rollFlags(),
-			boolFlag("replace", "replace machines that differ from the definition: on local tiers all at once, elsewhere as `rebuild` does"),
-			lockedFlag(), withinFlag(),
+		flags: slices.Concat(
+			[]cli.Flag{boolFlag("replace", "replace machines that differ from the definition: on local tiers all at once, elsewhere as rebuild does it")},
+			rollFlags(), []cli.Flag{lockedFlag(), withinFlag()},
 		),
 		run: runUp,
 	}
