@@ -169,6 +169,9 @@ func (l *loader) local() (*strictyaml.Doc, error) {
 	if err != nil {
 		return nil, err
 	}
+	if doc.Empty() { // all of it is commented out for today
+		return nil, nil
+	}
 	l.def.Local = filepath.Join(l.def.Dir, LocalName)
 	top := doc.Root().Fields(localKeys)
 	top.Get("evenkeel").Int(schemaVersion, schemaVersion)

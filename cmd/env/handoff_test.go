@@ -64,6 +64,8 @@ func TestDecide(t *testing.T) {
 		{"gc", inside, ours},
 		{"compare a b", outside, systems},
 		{"compare", inside, ours},
+		{"trust list", outside, systems},
+		{"trust", inside, ours},
 		{"destroy", outside, systems},
 		{"destroy", inside, ours},
 		{"halt", outside, nobodys},

@@ -23,7 +23,7 @@ func laterVerbs() []string {
 func laterImageVerbs() []string { return []string{"pack", "push", "pull"} }
 
 // elsewhere are verbs of ours that are programs of other makers too: ours only in a project.
-func elsewhere() []string { return []string{"ssh", "cp", "sync", "init", "gc", "compare"} }
+func elsewhere() []string { return []string{"ssh", "cp", "sync", "init", "gc", "compare", "trust"} }
 
 // aliases are habits from other tools, and the verbs they stand for in a project.
 func alias(word string) (string, bool) {

@@ -36,6 +36,7 @@ type Doc struct {
 	root     *Node
 	problems []*problem.Problem
 	more     int // problems beyond MaxProblems
+	empty    bool
 }
 
 // ReadFile parses the file at path. The error is that of the file system; what is wrong inside the file is in the Doc. A file of more
@@ -76,6 +77,7 @@ func Parse(file string, data []byte) *Doc {
 	err := decoder.Decode(&top)
 	switch {
 	case errors.Is(err, io.EOF) || err == nil && isEmpty(&top):
+		d.empty = true
 		d.errorAt(0, 0, "", "the file is empty")
 		return d
 	case err != nil:
@@ -100,6 +102,9 @@ func Parse(file string, data []byte) *Doc {
 
 // Root is the document's one value, nil where the file could not be parsed.
 func (d *Doc) Root() *Node { return d.root }
+
+// Empty reports that there is nothing in the file but comments, which is a problem of its own to those for whom it is one.
+func (d *Doc) Empty() bool { return d.empty }
 
 // File is the name given to Parse.
 func (d *Doc) File() string { return d.file }
