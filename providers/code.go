@@ -231,23 +231,22 @@ func (c *Core) SyncCode(ctx context.Context, names []string, prefer sync.Side) (
 	all := make([][]CodeResult, len(seats))
 	pass := func(i int) error {
 		s := seats[i]
-		return c.stage(ctx, s.Name, StageCode, func() error {
-			at := 0
-			return c.withCode(ctx, s.Machine, s.there, nil, func(client *ssh.Client, code envs.Code, o sync.Options) error {
-				o.Prefer = prefer
-				res, err := c.bring(ctx, client, s.Machine, code, o)
-				if err != nil {
-					return err
-				}
-				if at < len(all[i]) {
-					res.add(all[i][at])
-					all[i][at] = res
-				} else {
-					all[i] = append(all[i], res)
-				}
-				at++
-				return nil
-			})
+		c.Progress.Emit(Event{Subject: s.Name, Stage: StageCode})
+		at := 0
+		return c.withCode(ctx, s.Machine, s.there, nil, func(client *ssh.Client, code envs.Code, o sync.Options) error {
+			o.Prefer = prefer
+			res, err := c.bring(ctx, client, s.Machine, code, o)
+			if err != nil {
+				return err
+			}
+			if at < len(all[i]) {
+				res.add(all[i][at])
+				all[i][at] = res
+			} else {
+				all[i] = append(all[i], res)
+			}
+			at++
+			return nil
 		})
 	}
 	err = each(indexes(seats), pass)

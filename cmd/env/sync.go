@@ -109,7 +109,11 @@ func (c *call) folderLine(r *sync.Result) string {
 	if len(did) == 0 {
 		did = []string{"nothing to do"}
 	}
-	return fmt.Sprintf("%s: %s and %s: %s; %s alike", r.Machine, c.shown(r.From), r.To, strings.Join(did, ", "), counted(r.Files, "file"))
+	text := fmt.Sprintf("%s: %s and %s: %s; %s alike", r.Machine, c.shown(r.From), r.To, strings.Join(did, ", "), counted(r.Files, "file"))
+	if r.Foreign > 0 {
+		text += fmt.Sprintf(", %s of other users left on the machine", counted(r.Foreign, "file"))
+	}
+	return text
 }
 
 func conflicts(list []providers.CodeResult) int {

@@ -4,7 +4,6 @@ package sync
 
 import (
 	"archive/tar"
-	"bytes"
 	"context"
 	"crypto/rand"
 	_ "embed"
@@ -65,8 +64,17 @@ func Inspect(ctx context.Context, dir string) (Commit, error) {
 			c.Dirty = append(c.Dirty, line[3:])
 		}
 	}
-	if tree, err := git(ctx, dir, nil, "ls-tree", "--name-only", c.ID, "."); len(c.Dirty) == 0 && (err != nil || len(bytes.TrimSpace(tree)) == 0) {
+	tree, err := git(ctx, dir, nil, "ls-tree", "-r", "-z", c.ID, ".")
+	if err != nil {
+		return Commit{}, fmt.Errorf("cannot deliver %s: %w", dir, err)
+	}
+	if len(c.Dirty) == 0 && len(tree) == 0 {
 		return cannot(fmt.Sprintf("commit %.12s holds nothing of it", c.ID))
+	}
+	for line := range strings.SplitSeq(string(tree), "\x00") {
+		if _, name, _ := strings.Cut(line, "\t"); strings.HasPrefix(line, "160000 ") {
+			return cannot(fmt.Sprintf("%s is a submodule, whose files are no part of the commit", name))
+		}
 	}
 	return c, nil
 }

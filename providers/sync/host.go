@@ -26,7 +26,7 @@ type host struct {
 func openHost(ctx context.Context, dir string) (*host, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
-		return nil, fmt.Errorf("cannot sync %s: %w", dir, err)
+		return nil, err
 	}
 	return &host{dir: dir, root: root, rules: rulesOf(ctx, dir)}, nil
 }
@@ -81,7 +81,7 @@ func (h *host) whyEmpty(ctx context.Context) error {
 	above := gitRules{filepath.Dir(h.dir)}
 	is, err := above.ignored(ctx, []string{filepath.Base(h.dir)})
 	if err == nil && is[filepath.Base(h.dir)] {
-		return fmt.Errorf("cannot sync %s: git ignores the whole folder", h.dir)
+		return errors.New("git ignores the whole folder")
 	}
 	return nil // the folder above may lie outside of the repository
 }

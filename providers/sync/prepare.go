@@ -4,6 +4,7 @@ package sync
 
 import (
 	"context"
+	"errors"
 	"fmt"
 )
 
@@ -39,7 +40,7 @@ func (w *work) prepared(ctx context.Context) (*scanned, error) {
 		return nil, err
 	}
 	if s, err = w.machine.scan(ctx); err == nil && s.absent {
-		err = fmt.Errorf("cannot make %s on machine %s: it went again", w.machine.dir, w.pair.Machine)
+		err = errors.New("the folder on the machine went again")
 	}
 	return s, err
 }
@@ -67,12 +68,12 @@ func (w *work) prepare(ctx context.Context, s *scanned) error {
 		}
 	}
 	if w.options.Login == nil {
-		return fmt.Errorf("cannot make %s on machine %s: its user may not", w.machine.dir, w.pair.Machine)
+		return errors.New("the machine's user may not make the folder")
 	}
 	root := machine{w.options.Login, w.machine.dir}
 	err := root.run(ctx, `exec sudo -n sh -c "$1" sh "$2" "$3"`, nil, nil, rootScript, w.machine.dir, w.options.User)
 	if err != nil {
-		return fmt.Errorf("cannot make %s on machine %s: %w", w.machine.dir, w.pair.Machine, err)
+		return fmt.Errorf("cannot make the folder on the machine: %w", err)
 	}
 	return nil
 }

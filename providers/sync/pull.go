@@ -117,7 +117,7 @@ func (h *host) receive(name string, was tree, e entry, hd *tar.Header, content i
 	}
 	temp := path.Join(dir, ours+rand.Text())
 	defer func() { _ = h.root.Remove(temp) }() // renamed as a rule
-	sum, err := h.lay(temp, e, content)
+	sum, err := h.lay(temp, h.mode(name, e), e, content)
 	if err != nil {
 		return pulled{}, err
 	}
@@ -155,14 +155,22 @@ func (h *host) folder(dir string) error {
 	return err
 }
 
+// mode is what the file at name is to have: what it has, but that e says whether it can be executed.
+func (h *host) mode(name string, e entry) os.FileMode {
+	mode, mask := os.FileMode(0o666), os.FileMode(0o111) // less the user's umask
+	if info, err := h.root.Lstat(name); err == nil && info.Mode().IsRegular() {
+		mode = info.Mode().Perm()
+	}
+	if e.Exec {
+		return mode | mode>>2&mask // for all who may read it
+	}
+	return mode &^ mask
+}
+
 // lay writes e under the new name temp.
-func (h *host) lay(temp string, e entry, content io.Reader) (sum [32]byte, err error) {
+func (h *host) lay(temp string, mode os.FileMode, e entry, content io.Reader) (sum [32]byte, err error) {
 	if e.Kind == link {
 		return sum, h.root.Symlink(e.Link, temp)
-	}
-	mode := os.FileMode(0o644)
-	if e.Exec {
-		mode = 0o755
 	}
 	f, err := h.root.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {

@@ -64,8 +64,13 @@ func (r *Result) Changed() bool { return r.Pushed+r.Pulled+r.Removed > 0 }
 
 // Sync makes both folders alike, as the package comment says, over client, which is logged in as the user who is to own the files. What was carried over
 // before a failure or a cancel stays, and the next call finds it alike. Calls for one Pair wait for each other, in other processes too.
-func Sync(ctx context.Context, client *ssh.Client, p Pair, o Options) (*Result, error) {
+func Sync(ctx context.Context, client *ssh.Client, p Pair, o Options) (res *Result, err error) {
 	began := time.Now()
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("cannot sync %s with %s of machine %s: %w", p.From, p.To, p.Machine, err)
+		}
+	}()
 	release, err := hold(ctx, p.State)
 	if err != nil {
 		return nil, err
@@ -83,9 +88,8 @@ func Sync(ctx context.Context, client *ssh.Client, p Pair, o Options) (*Result, 
 	if err := r.decide(ctx); err != nil {
 		return nil, err
 	}
-	res, err := r.carry(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("cannot sync %s with %s of machine %s: %w", p.From, p.To, p.Machine, err)
+	if res, err = r.carry(ctx); err != nil {
+		return nil, err
 	}
 	res.Seconds = time.Since(began).Seconds()
 	return res, nil
