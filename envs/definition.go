@@ -157,7 +157,8 @@ type Plan struct {
 	Machines  []Machine                 `json:"machines"`
 	Recipes   map[string]*images.Recipe `json:"-"` // by Machine.Image
 
-	places map[string]problem.Problem // as of the definition
+	places  map[string]problem.Problem // as of the definition
+	outside map[string][]Rule          // what External kinds let in by the definition: for the picture
 }
 
 // Machine is one machine of a plan.

@@ -6,7 +6,9 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"net"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/evenkeel/evenkeel/internal/strictyaml"
@@ -54,7 +56,8 @@ func MakeGraph(p *Plan) Graph {
 		g.Title += ", protected"
 	}
 	rules := map[[2]string][]Rule{} // from, to
-	for _, kind := range kindsOf(p) {
+	kinds := kindsOf(p)
+	for _, kind := range kinds {
 		machines := machinesOf(p, kind)
 		g.Nodes = append(g.Nodes, kindNode(kind, machines))
 		at := len(g.Nodes) - 1
@@ -79,6 +82,14 @@ func MakeGraph(p *Plan) Graph {
 		n := sourceNode(p, kind)
 		if !slices.ContainsFunc(g.Nodes, func(o Node) bool { return o.ID == n.ID }) {
 			g.Nodes = append(g.Nodes, n)
+		}
+		_, port, _ := net.SplitHostPort(p.External[kind]) // "": a plan made by hand
+		number, _ := strconv.Atoi(port)
+		for _, r := range p.outside[kind] { // who uses it, at the port that it has here
+			if slices.Contains(kinds, r.From) {
+				key := [2]string{"kind " + r.From, n.ID}
+				rules[key] = []Rule{{PortLow: number, PortHigh: number, Proto: "tcp"}}
+			}
 		}
 	}
 	order := []NodeType{NodeAnywhere, NodeNetwork, NodeKind, NodeExternal}

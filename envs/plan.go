@@ -56,10 +56,8 @@ func MakePlan(def *Definition, o Options) (*Plan, problem.List) {
 	problems = append(problems, checkProviders(def, name, o.Providers)...)
 	for _, kind := range slices.Sorted(maps.Keys(def.Machines)) {
 		if at := tier.Machines[kind].External; at != "" {
-			if p.External == nil {
-				p.External = map[string]string{}
-			}
-			p.External[kind] = at
+			p.External = with(p.External, kind, at)
+			p.outside = with(p.outside, kind, slices.Clone(def.Machines[kind].Allow))
 			continue
 		}
 		p.Machines = append(p.Machines, machines(def, name, kind)...)

@@ -131,7 +131,11 @@ func (c *call) printPlanNotes(plan *envs.Plan) error {
 func (p *place) sizeOf(machine string) string {
 	for _, m := range p.Plan.Machines {
 		if m.Name == machine {
-			return fmt.Sprintf("%d CPU, %s memory, %s disk", m.CPUs, size(m.Memory), size(m.Disk))
+			text := fmt.Sprintf("%d CPU, %s memory, %s disk", m.CPUs, size(m.Memory), size(m.Disk))
+			for _, d := range m.Data {
+				text += fmt.Sprintf(", %s for %s", size(d.Size), d.Name)
+			}
+			return text
 		}
 	}
 	return ""
