@@ -20,8 +20,8 @@ const gateFD = 3
 
 type order struct {
 	ID      int            `json:"id"`
-	Boot    *bootWork      `json:"boot,omitempty"`
-	Signal  syscall.Signal `json:"signal,omitempty"` // to every process of the namespace; else dial:
+	Boot    *bootWork      `json:"boot,omitempty"`   // or
+	Signal  syscall.Signal `json:"signal,omitempty"` // to every process of the namespace, or dial:
 	Network string         `json:"network,omitempty"`
 	Address string         `json:"address,omitempty"`
 }
@@ -142,8 +142,8 @@ func (g *gate) dial(ctx context.Context, network, address string) (net.Conn, err
 	return g.ask(ctx, order{Network: network, Address: address})
 }
 
-// serveGate is the inner end: it dials, and boots where it can, until the other end is closed.
-func serveGate(boot func(bootWork) error) error {
+// serveGate is the inner end: it dials, and boots and signals where it can, until the other end is closed.
+func serveGate(boot func(bootWork) error, signal func(syscall.Signal) error) error {
 	conn, err := unixConn(gateFD)
 	if err != nil {
 		return err
@@ -162,17 +162,15 @@ func serveGate(boot func(bootWork) error) error {
 		work.Go(func() {
 			r, err := reply{ID: o.ID}, error(nil)
 			switch {
-			case o.Signal != 0:
-				if err = syscall.Kill(-1, o.Signal); errors.Is(err, syscall.ESRCH) {
-					err = nil // process 1 is alone
-				}
-			case o.Boot == nil:
+			case o.Network != "":
 				dialer := net.Dialer{Timeout: 15 * time.Second}
 				r.conn, err = dialer.DialContext(ctx, o.Network, o.Address)
 			case boot == nil:
-				err = errors.New("nothing to boot here")
-			default:
+				err = errors.New("no machine is here")
+			case o.Boot != nil:
 				err = boot(*o.Boot)
+			default:
+				err = signal(o.Signal)
 			}
 			if err != nil {
 				r.Error = err.Error()

@@ -13,6 +13,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -38,11 +39,38 @@ type mountWork struct {
 // runInit is the whole of process 1 of a machine. When it ends, the kernel ends every other process in there.
 func runInit() error {
 	signal.Ignore(syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
-	return serveGate(boot)
+	first := &first{}
+	return serveGate(first.boot, first.signal)
+}
+
+// first is process 1. It is not stopped with the others, so that it notices the end of the machine's process; it only serves nothing meanwhile.
+type first struct {
+	mu      sync.Mutex
+	stopped bool
+	serving sync.RWMutex
+}
+
+// signal sends s, SIGSTOP or SIGCONT, to every other process of the machine, all at the same moment: no fork slips through.
+func (f *first) signal(s syscall.Signal) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if stop := s == syscall.SIGSTOP; stop != f.stopped {
+		f.stopped = stop
+		if stop {
+			f.serving.Lock()
+		} else {
+			defer f.serving.Unlock()
+		}
+	}
+	err := syscall.Kill(-1, s)
+	if errors.Is(err, syscall.ESRCH) { // there is no other
+		return nil
+	}
+	return err
 }
 
 // boot configures the network, gives the machine its own view of the file system and loads its firewall.
-func boot(w bootWork) error {
+func (f *first) boot(w bootWork) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	fmt.Printf("%s: starting\n", w.Name)
@@ -64,7 +92,7 @@ func boot(w bootWork) error {
 		return err
 	}
 	for _, port := range w.HTTP {
-		if err := serveName(w.Name, port); err != nil {
+		if err := f.serveName(w.Name, port); err != nil {
 			return err
 		}
 	}
@@ -74,12 +102,14 @@ func boot(w bootWork) error {
 }
 
 // serveName answers GET with the machine's name until the machine ends.
-func serveName(name string, port int) error {
+func (f *first) serveName(name string, port int) error {
 	l, err := net.Listen("tcp", fmt.Sprintf(":%d", port))
 	if err != nil {
 		return err
 	}
 	server := &http.Server{ReadHeaderTimeout: 10 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		f.serving.RLock()
+		defer f.serving.RUnlock()
 		fmt.Printf("%s: %s %q\n", name, r.Method, r.URL.Path)
 		_, _ = fmt.Fprintln(w, name)
 	})}

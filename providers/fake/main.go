@@ -50,7 +50,7 @@ func play(role string, args []string) error {
 	case role == roleInit:
 		return runInit()
 	case role == roleOutside:
-		return serveGate(nil)
+		return serveGate(nil, nil)
 	}
 	return fmt.Errorf("role %q with %d arguments is none of ours", role, len(args))
 }
