@@ -286,13 +286,6 @@ func (c *Core) spec(m envs.Machine) Spec {
 	return s
 }
 
-// instance is the spec of the machine that has m's role under the name it has in its place.
-func (c *Core) instance(m envs.Machine, there Machine) Spec {
-	s := c.spec(m)
-	s.Name = there.Name
-	return s
-}
-
 var notLabel = lazyregexp.New(`[^A-Za-z0-9 +=._:/@-]`)
 
 func (c *Core) owner() string {

@@ -21,6 +21,7 @@ const (
 	LabelName        = "name"         // machine name: the role, where a surge gave it another in its place
 	LabelSpec        = "spec"         // Spec.Digest
 	LabelSize        = "size"         // what Spec.Digest covers beside the image, in words: "cpus=1 memory=512M disk=4G data/pg=2G"
+	LabelPorts       = "ports"        // where the machine it was made to replace was published: "80/tcp=20080"; only where there was one
 	LabelImageKey    = "image-key"    // images.Image.Key
 	LabelImageDigest = "image-digest" // images.Image.Digest
 	LabelHostCA      = "host-ca"      // the machine's host CA: "ssh-ed25519 AAAA..."
@@ -32,6 +33,9 @@ const (
 // MaxLabels is the most labels one object carries: AWS allows 50 tags, OpenStack 128 metadata items, but libvirt's and docker's are
 // free and metal's inventory is a file; 16 leaves every place room for its own.
 const MaxLabels = 16
+
+// maxLabel is the longest value of a label, in bytes.
+const maxLabel = 255
 
 var (
 	// Lengths are checked beside: counted repetitions took a third of the binary's start-up time.

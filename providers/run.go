@@ -148,7 +148,7 @@ func (r *run) ensure(ctx context.Context, m envs.Machine, there Machine, ch Chan
 		there = started
 	}
 	if (ch.Action == Start || ch.Action == Settle) && !c.portsMatch(m, there.Ports) {
-		put, err := c.Provider.PutMachine(ctx, c.instance(m, there), "", c.Progress)
+		put, err := c.putPorts(ctx, m, there)
 		if err != nil {
 			return err
 		}

@@ -10,16 +10,13 @@ import (
 	"github.com/evenkeel/evenkeel/envs"
 )
 
-// maxSize is the longest value of a label.
-const maxSize = 255
-
 // sizeOf is the value of LabelSize. What does not fit into a label is left out, last disks first.
 func sizeOf(s Spec) string {
 	words := []string{fmt.Sprintf("cpus=%d", s.CPUs), "memory=" + compact(s.Memory), "disk=" + compact(s.Disk)}
 	for _, d := range s.Data {
 		words = append(words, "data/"+d.Name+"="+compact(d.Size))
 	}
-	for len(strings.Join(words, " ")) > maxSize {
+	for len(strings.Join(words, " ")) > maxLabel {
 		words = words[:len(words)-1]
 	}
 	return strings.Join(words, " ")

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/evenkeel/evenkeel/envs"
@@ -24,6 +23,9 @@ func (r *run) standBeside(ctx context.Context, m envs.Machine, old Machine) erro
 	}
 	spec := c.spec(m)
 	spec.Name, spec.Publish = old.beside(), nil
+	if ports := portsText(old.Ports); ports != "" {
+		spec.Labels[LabelPorts] = ports
+	}
 	made, err := c.make(ctx, m, spec, r.refs)
 	if err != nil {
 		return err
@@ -42,12 +44,7 @@ func (r *run) succeed(ctx context.Context, m envs.Machine, old Machine) error {
 	if !c.Plugin.Traits.Local || len(m.Publish) == 0 {
 		return nil
 	}
-	spec := c.instance(m, young)
-	spec.Publish = inherited(spec.Publish, old.Ports)
-	put, err := c.Provider.PutMachine(ctx, spec, "", c.Progress)
-	if CodeOf(err) == Conflict { // somebody took a port that nobody had pinned
-		put, err = c.Provider.PutMachine(ctx, c.instance(m, young), "", c.Progress)
-	}
+	put, err := c.putPorts(ctx, m, young)
 	if err != nil {
 		return err
 	}
@@ -55,19 +52,6 @@ func (r *run) succeed(ctx context.Context, m envs.Machine, old Machine) error {
 		return &Error{Code: Conflict, Op: "replace", Subject: "machine " + m.Name, Err: errors.New("it was made anew meanwhile: somebody else works on this environment"), Hint: "evenkeel up"}
 	}
 	return nil
-}
-
-// inherited is want with the loopback ports that had where want leaves them free.
-func inherited(want, had []Port) []Port {
-	want = slices.Clone(want)
-	for i, w := range want {
-		for _, h := range had {
-			if w.HostPort == 0 && h.Port == w.Port && h.Proto == w.Proto {
-				want[i].HostPort = h.HostPort
-			}
-		}
-	}
-	return want
 }
 
 // takeAway removes the new machines of a batch that failed, so that the old ones serve on as before; what the new ones last said goes into why they

@@ -131,7 +131,7 @@ const unreadable = "unreadable"
 // then the first by key.
 func readable(l providers.Labels) providers.Labels {
 	own := []string{
-		providers.LabelProject, providers.LabelEnv, providers.LabelName, providers.LabelSpec, providers.LabelSize, providers.LabelImageKey, providers.LabelImageDigest,
+		providers.LabelProject, providers.LabelEnv, providers.LabelName, providers.LabelSpec, providers.LabelSize, providers.LabelPorts, providers.LabelImageKey, providers.LabelImageDigest,
 		providers.LabelHostCA, providers.LabelOwner, providers.LabelCreated, providers.LabelExpires,
 	}
 	kept := providers.Labels{}

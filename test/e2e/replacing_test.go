@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,9 +14,10 @@ import (
 
 // machine is one of `status --json`.
 type machine struct {
-	Name  string `json:"name"`
-	State string `json:"state"`
-	Ready *bool  `json:"ready"`
+	Name  string   `json:"name"`
+	State string   `json:"state"`
+	Ready *bool    `json:"ready"`
+	URLs  []string `json:"urls"`
 }
 
 func (s *site) machines(args ...string) []machine {
@@ -35,9 +37,10 @@ func (s *site) machines(args ...string) []machine {
 func TestKilledSurgeServesOnAndIsSettled(t *testing.T) {
 	t.Parallel()
 	random := moments(t)
-	definition := strings.Replace(quick, "stateless: true", "stateless: true, rebuild: {order: surge}", 1)
+	definition := strings.Replace(quick, "stateless: true", "stateless: true, rebuild: {order: surge}, allow: [{from: anywhere, port: 80}]", 1)
 	s := newSite(t, map[string]string{"env.yaml": definition})
 	s.run(0, "up", "-q")
+	before := s.machines()
 	began := time.Now()
 	s.run(0, "rebuild", "web", "-q")
 	whole := time.Since(began)
@@ -59,6 +62,11 @@ func TestKilledSurgeServesOnAndIsSettled(t *testing.T) {
 		left := s.machines("--check")
 		if len(left) != 2 || left[0].Name != "web-1" || left[1].Name != "web-2" || !*left[0].Ready || !*left[1].Ready {
 			t.Fatalf("%s: after up there are %+v", name, left)
+		}
+		for i, m := range left {
+			if !slices.Equal(m.URLs, before[i].URLs) {
+				t.Fatalf("%s: after up %s is at %v, it was at %v", name, m.Name, m.URLs, before[i].URLs)
+			}
 		}
 	}
 	s.run(0, "down")
