@@ -2,7 +2,11 @@
 
 package sync
 
-import "io"
+import (
+	"context"
+	"errors"
+	"io"
+)
 
 // ParseScan is the scan's parser: the paths that it takes, and the targets of links.
 func ParseScan(r io.Reader) (paths []string, links map[string]string, err error) {
@@ -23,4 +27,17 @@ func ParseScan(r io.Reader) (paths []string, links map[string]string, err error)
 		}
 	}
 	return paths, links, nil
+}
+
+// WatchHost tells of changes in dir until ctx ends: as the system does, or where polls, as where the system's watches are used up.
+func WatchHost(ctx context.Context, dir string, polls bool, note func(string)) (changed <-chan struct{}, run func(), err error) {
+	w, err := newHostWatch(ctx, dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	if polls {
+		w.stopEvents()
+		w.why = errors.New("no space left on device")
+	}
+	return w.subscribe(), func() { w.run(ctx, note) }, nil
 }

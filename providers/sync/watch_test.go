@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	gosync "sync"
 	"sync/atomic"
 	"testing"
@@ -159,5 +160,41 @@ func TestWatchTellsAConflictOnce(t *testing.T) {
 	seen := stop()
 	if len(seen) != 2 || len(seen[0].Result.Conflicts) != 1 || seen[1].Result.Pushed != 1 {
 		t.Errorf("told %+v, want the conflict, then the new file", seen)
+	}
+}
+
+func TestTheHostIsPolledWhereTheSystemDoesNotTell(t *testing.T) {
+	for _, polls := range []bool{false, true} {
+		r := newRig(t)
+		write(t, r.host, "a", "1")
+		ctx, cancel := context.WithCancel(context.Background())
+		var note atomic.Pointer[string]
+		changed, run, err := sync.WatchHost(ctx, r.host, polls, func(text string) { note.Store(&text) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			run()
+		}()
+		await := func(what string) {
+			t.Helper()
+			select {
+			case <-changed:
+			case <-time.After(20 * time.Second):
+				t.Errorf("polls %t: %s is not told", polls, what)
+			}
+		}
+		if polls {
+			await("the first look")
+		}
+		write(t, r.host, "a", "another")
+		await("a change")
+		cancel()
+		<-ended
+		if said := note.Load(); (said != nil) != polls || polls && !strings.Contains(*said, "is looked through every 2s") {
+			t.Errorf("polls %t: told %v", polls, said)
+		}
 	}
 }
