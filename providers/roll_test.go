@@ -113,7 +113,7 @@ func surging(n string) envs.Machine {
 
 // sick is m whose health check fails from now on.
 func sick(m envs.Machine) envs.Machine {
-	m.Health = &envs.Health{Exec: "echo no database; exit 1", Within: 500 * time.Millisecond}
+	m.Health = &envs.Health{Exec: "echo no database; exit 1", Within: 3 * time.Second}
 	return m
 }
 
