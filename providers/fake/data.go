@@ -106,6 +106,9 @@ func (w world) putDisks(spec providers.Spec) (made []providers.DataRef, err erro
 	for _, d := range spec.Data {
 		ref := refOf(spec, d)
 		have, err := w.readDisk(ref)
+		if err == nil {
+			err = sweep(w.disk(ref), "") // a restore that was killed
+		}
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			if err := w.makeDisk(ref, dataDisk{Size: d.Size, Project: spec.Labels[providers.LabelProject], Created: time.Now().UTC()}); err != nil {
@@ -135,10 +138,10 @@ func (w world) makeDisk(ref providers.DataRef, disk dataDisk) error {
 
 // makeWhole makes folder, which must not exist, in one step: fill is given one beside it. What an earlier run left half-made goes.
 func makeWhole(folder string, fill func(temp string) error) error {
-	temp := filepath.Join(filepath.Dir(folder), half+filepath.Base(folder))
-	if err := os.RemoveAll(temp); err != nil {
+	if err := sweep(filepath.Dir(folder), filepath.Base(folder)); err != nil {
 		return err
 	}
+	temp := halfMade(folder)
 	if err := os.MkdirAll(temp, 0o700); err != nil {
 		return err
 	}
@@ -149,6 +152,12 @@ func makeWhole(folder string, fill func(temp string) error) error {
 		return undone(err, os.RemoveAll(temp))
 	}
 	return nil
+}
+
+// halfMade is a new name beside path, for what is to take its place. No two are the same: a program that a killed run started may go on writing to the
+// last one for a while.
+func halfMade(path string) string {
+	return filepath.Join(filepath.Dir(path), half+filepath.Base(path)+"."+nonce())
 }
 
 // removeWhole removes folder such that a kill on the way leaves nothing that passes for it. Absent is success.

@@ -158,7 +158,7 @@ func (p *provider) RestoreSnapshot(ctx context.Context, d providers.DataRef, nam
 		case running:
 			return fail(providers.Conflict, "machine %s runs with it", d.Machine)
 		}
-		temp := filepath.Join(p.world.disk(d), half+"content")
+		temp := halfMade(p.world.content(d))
 		err = copyTree(ctx, kept, temp)
 		if err == nil {
 			err = p.late(ctx, "restore_snapshot")
