@@ -37,7 +37,7 @@ type restart struct{ part, unit string }
 func (c *Core) newSettlement(m seat, all []Machine, certificate *tlsFiles) settlement {
 	s := settlement{parts: map[string][]laidFile{
 		partScript:   {{"settle.sh", 0, []byte(settleScript)}},
-		partNames:    {{"hosts", 0o644, []byte(hostsBlock(c.Plan, all))}},
+		partNames:    append(externalFiles(c.Plan), laidFile{"hosts", 0o644, []byte(hostsBlock(c.Plan, all))}),
 		partRules:    {{"rules.nft", 0o644, []byte(rules(c.Plan, m.Machine, all))}},
 		partSettings: {{"settings.env", 0o600, []byte(settingsFile(m.Settings))}},
 	}}

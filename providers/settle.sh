@@ -1,5 +1,5 @@
 # Lays what a machine holds beyond its image. Standard input: a tar of hosts, keys/USER, rules.nft, settings.env, secrets/NAME, tls/*, data,
-# restart and, as its last, record, all with their modes. record is written last, so that a machine that was left half-way is not
+# external, external.sh, restart and, as its last, record, all with their modes. record is written last, so that a machine that was left half-way is not
 # taken for a settled one. Nothing that is laid stands in an argument, and nothing of it is printed.
 set -eu
 umask 022
@@ -79,6 +79,17 @@ if [ -e "$d/data" ]; then
 else
 	mv -f "$d/settings.env" "$e/"
 	[ ! -e "$e/data" ] || rm -f "$e/data"
+fi
+# Hosts that stand for kinds of machines are looked up here, where they are asked for, and again every minute.
+if [ -e "$d/external" ]; then
+	mv -f "$d/external" "$d/external.sh" "$e/"
+	sh "$e/external.sh"
+	systemctl start evenkeel-external.timer
+elif [ -e "$e/external" ]; then
+	systemctl stop evenkeel-external.timer
+	: >"$e/external"
+	sh "$e/external.sh"
+	rm -f "$e/external" "$e/external.sh" "$e/nft/external.nft"
 fi
 mv -f "$d/rules.nft" "$e/nft/rules.nft"
 nft -f /etc/nftables.conf

@@ -80,7 +80,7 @@ func talks(t *testing.T, server, client tlsHeld, name string, now time.Time) err
 	err := asking.HandshakeContext(t.Context())
 	if err != nil {
 		_ = near.Close()
-		<-done
+		_ = <-done // the other side of the same failure
 		return err
 	}
 	go func() { _, _ = io.Copy(io.Discard, asking) }() // the server's tickets; ends with the pipe
