@@ -134,6 +134,16 @@ func TestSyncBringsOneMachinesChangesToAllInOneCall(t *testing.T) {
 	if got := on(t, c, res.Machines[1], "cat /srv/app/new"); got != "from web-1\n" {
 		t.Errorf("web-2 holds %q", got)
 	}
+	kept := func() (n int) {
+		list, _ := filepath.Glob(filepath.Join(c.CodeDir, "sync", "shop.laptop@*-????????????????"))
+		return len(list)
+	}
+	if kept() != 2 {
+		t.Errorf("%d baselines, want one a machine", kept())
+	}
+	if _, err := c.Down(t.Context(), true); err != nil || kept() != 0 {
+		t.Errorf("down left %d baselines, %v", kept(), err)
+	}
 	c.Plugin.Traits.Local = false
 	if _, err := c.SyncCode(t.Context(), nil, ""); providers.CodeOf(err) != providers.Unsupported {
 		t.Errorf("elsewhere: got %v, want it unsupported", err)

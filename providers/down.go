@@ -4,6 +4,7 @@ package providers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -37,7 +38,8 @@ func (c *Core) Down(ctx context.Context, keepData bool) (*Gone, error) {
 	if err := c.Provider.DeleteEnv(ctx, c.Plan.Env, keepData); err != nil {
 		return gone, err
 	}
-	return gone, forgetAuthority(c.TLSDir) // it vouched for machines that are gone
+	// The authority vouched for machines that are gone, and what was synced with them is synced no more.
+	return gone, errors.Join(forgetAuthority(c.TLSDir), c.forgetCode())
 }
 
 // Remove removes the named machines (or kinds), planned or not, and nothing else: their data disks are kept. The others are settled anew, so that

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -70,6 +71,21 @@ func (b *baseline) save(file string) (err error) {
 		return err
 	}
 	return os.Rename(f.Name(), file)
+}
+
+// Forget removes the baselines of an environment whose machines are gone, below the state folder dir of StateFile. Without one nothing counts as deleted, so it is only tidy.
+func Forget(dir, env string) error {
+	list, err := os.ReadDir(filepath.Join(dir, "sync"))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("cannot forget what was synced: %w", err)
+	}
+	var errs []error
+	for _, f := range list { // locks stay: somebody may hold one
+		if name := f.Name(); strings.HasPrefix(name, env+"@") && !strings.HasSuffix(name, ".lock") {
+			errs = append(errs, os.Remove(filepath.Join(dir, "sync", name)))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // hold waits until nobody else syncs with the baseline in file. The kernel lets go when this process ends.
