@@ -105,22 +105,79 @@ func (g gitRules) below(ctx context.Context, sub string, depth int) ([]string, e
 }
 
 func (g gitRules) ignored(ctx context.Context, paths []string) (map[string]bool, error) {
-	if len(paths) == 0 {
-		return nil, nil
-	}
-	stdin := []byte(strings.Join(paths, "\x00") + "\x00")
-	out, err := git(ctx, g.dir, stdin, "check-ignore", "-z", "--stdin")
-	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.ExitCode() == 1 {
-		return nil, nil // none is
-	}
-	if err != nil {
-		return nil, err
-	}
 	all := map[string]bool{}
-	for name := range strings.SplitSeq(string(out), "\x00") {
-		all[name] = true
+	own, nested := g.sort(paths)
+	if len(own) > 0 {
+		stdin := []byte(strings.Join(own, "\x00") + "\x00")
+		out, err := git(ctx, g.dir, stdin, "check-ignore", "-z", "--stdin")
+		if exit, ok := errors.AsType[*exec.ExitError](err); err != nil && (!ok || exit.ExitCode() != 1) { // 1: none is
+			return nil, err
+		}
+		for name := range strings.SplitSeq(string(out), "\x00") {
+			all[name] = true
+		}
+		delete(all, "")
+	}
+	for repository, names := range nested {
+		if all[repository] {
+			for _, n := range names {
+				all[path.Join(repository, n)] = true
+			}
+			continue
+		}
+		more, err := gitRules{filepath.Join(g.dir, repository)}.ignored(ctx, names)
+		if err != nil {
+			return nil, err
+		}
+		for n := range more {
+			all[path.Join(repository, n)] = true
+		}
 	}
 	return all, nil
+}
+
+// sort tells apart what this repository says something of, and what lies in those nested in it, which it is an error to ask for; their own names are asked for. What lies
+// behind a symbolic link is in none, and ignored by none.
+func (g gitRules) sort(paths []string) (own []string, nested map[string][]string) {
+	const (
+		plain = iota
+		linked
+		repository
+	)
+	nested = map[string][]string{}
+	is := map[string]int{}
+	look := func(dir string) int {
+		if what, ok := is[dir]; ok {
+			return what
+		}
+		info, err := os.Lstat(filepath.Join(g.dir, dir))
+		switch {
+		case err != nil || info.IsDir():
+			if _, err := os.Lstat(filepath.Join(g.dir, dir, ".git")); err == nil {
+				is[dir] = repository
+			}
+		default:
+			is[dir] = linked
+		}
+		return is[dir]
+	}
+	for _, p := range paths {
+		if parents(p, func(dir string) bool {
+			switch look(dir) {
+			case repository:
+				if nested[dir] == nil {
+					own = append(own, dir)
+				}
+				nested[dir] = append(nested[dir], p[len(dir)+1:])
+			case plain:
+				return true
+			}
+			return false
+		}) {
+			own = append(own, p)
+		}
+	}
+	return own, nested
 }
 
 // fileRules are .gitignore files where git does not say.

@@ -475,3 +475,30 @@ func TestABrokenBaselineDeletesNothing(t *testing.T) {
 	r.remove(r.host, "a")
 	r.alike("a=1 b=1")
 }
+
+func TestRepositoriesInTheFolderHaveTheirOwnRules(t *testing.T) {
+	r := newRig(t)
+	r.git("init", "-q")
+	r.git("init", "-q", "nested")
+	r.git("init", "-q", "left-out")
+	write(t, r.host, ".gitignore", "left-out\n")
+	write(t, r.host, "nested/.gitignore", "*.log\n")
+	write(t, r.host, "nested/a", "1")
+	write(t, r.host, "nested/a.log", "not this")
+	write(t, r.host, "left-out/b", "not this")
+	r.sync(sync.Options{})
+	all := ".gitignore=left-out\n nested/.gitignore=*.log\n nested/a=1"
+	r.holds(r.far, all)
+	write(t, r.far, "nested/there.log", "not this")
+	write(t, r.far, "nested/c", "2")
+	write(t, r.far, "left-out/d", "not this")
+	if err := os.Symlink("nested", filepath.Join(r.host, "link")); err != nil {
+		t.Fatal(err)
+	}
+	write(t, r.far, "link/e", "behind a link of the host")
+	res := r.sync(sync.Options{})
+	r.holds(r.host, ".gitignore=left-out\n left-out/b=not this link>nested nested/.gitignore=*.log\n nested/a.log=not this nested/a=1 nested/c=2")
+	if len(res.Conflicts) != 2 {
+		t.Errorf("conflicts %+v, want link and what is below it on the machine", res.Conflicts)
+	}
+}
