@@ -91,7 +91,7 @@ func twoMachines(t *testing.T, s *suite) {
 		{"shrinking_data_is_denied", shrinkingDenied},
 		{"data_of_another_project_is_a_conflict", foreignData},
 		{"two_clients_at_once_rebuild_one_machine", rebuiltByTwo},
-		{"data_survives_rebuild_and_settings_secrets_access_tls_code_are_laid", laid},
+		{"data_survives_rebuild_and_settings_secrets_access_tls_external_code_are_laid", laid},
 		{"data_disk_grows", dataGrows},
 		{"what_is_laid_survives_stop_and_start", laidStays},
 		{"what_is_no_longer_wanted_is_taken_away", laidGoes},

@@ -8,10 +8,12 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"errors"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -84,17 +86,19 @@ func project(t *testing.T, dir string) {
 	}
 }
 
-// core is the core's view of the environment, whose definition has db-1 alone: with its larger data disk, and with what is laid on it.
+// core is the core's view of the environment, whose definition has db-1 with its larger data disk and what is laid on it. To it, web-1 is one that
+// somebody else runs: external.
 func (p *pair) core(k user) *providers.Core {
 	return &providers.Core{
 		Plan: &envs.Plan{
 			Env: p.env, Project: p.dbSpec.Labels[providers.LabelProject], TLS: true,
-			Access: envs.Access{Keys: append(slices.Clone(k.jo.PublicKeys()), p.identity.PublicKeys()...), UserCA: []string{k.ca}},
+			External: map[string]string{"web": net.JoinHostPort(p.web.Address, strconv.Itoa(openPort))},
+			Access:   envs.Access{Keys: append(slices.Clone(k.jo.PublicKeys()), p.identity.PublicKeys()...), UserCA: []string{k.ca}},
 			Machines: []envs.Machine{{
 				Name: "db-1", Kind: "db", Image: p.h.Image.Recipe, ImageKey: p.h.Image.Key, CPUs: p.dbSpec.CPUs, Memory: p.dbSpec.Memory, Disk: p.dbSpec.Disk,
 				Data:     []envs.Data{{Name: "pg", Size: pgGrown, Mount: pgMount}},
 				Code:     []envs.Code{{From: k.code, To: appMount}},
-				Allow:    []envs.Rule{{From: p.web.Address + "/32", PortLow: openPort, PortHigh: openPort, Proto: "tcp"}},
+				Allow:    []envs.Rule{{From: "web", PortLow: openPort, PortHigh: openPort, Proto: "tcp"}},
 				Settings: map[string]string{"GREETING": greeting, "SHOP_PORT": "5432"},
 				Secrets:  map[string]envs.Secret{"TOKEN": {Env: "TOKEN"}, "OLD": {Env: "OLD"}},
 			}},
@@ -166,6 +170,7 @@ func (p *pair) wantLaid(t *testing.T) {
 		`cat ` + appMount + `/hello`:                                                         "of the project",
 		`stat -c "%a %U" ` + providers.PathSecrets + ` && ls -A ` + providers.PathSecrets:    "700 root\nOLD\nTOKEN",
 		`getent hosts db | while read -r address _; do echo "$address"; done`:                p.db.Address,
+		`getent hosts web | while read -r address _; do echo "$address"; done`:               p.web.Address,
 		`cat ` + pgMount + `/link && stat -c %a ` + pgMount + `/base ` + pgMount + `/base/1`: "row\n700\n600",
 	} {
 		if got := command(t, p.dbShell, "sudo -n sh -c "+ssh.Quote(line)); got != want {
