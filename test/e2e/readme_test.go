@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e_test
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// The README's days are run line by line, in their order, on one environment. `refresh` needs the archives: test/real runs it.
+func TestCommandsOfTheReadmeDoWhatItSays(t *testing.T) {
+	commands := readmeDays(t)
+	if len(commands) < 25 {
+		t.Fatalf("got %d commands in the README's days, want all of them", len(commands))
+	}
+	work := t.TempDir()
+	dir, world := filepath.Join(work, "shop"), filepath.Join(work, "world")
+	t.Cleanup(func() { remove(t, world) })
+	if err := os.CopyFS(dir, os.DirFS("testdata/readme")); err != nil {
+		t.Fatal(err)
+	}
+	if err := project(dir, world); err != nil {
+		t.Fatal(err)
+	}
+	variables := append(os.Environ(), variables(filepath.Join(work, "home"))...)
+	variables = append(variables, "SHOP_API_KEY=canary")
+	living, err := os.ReadFile("../real/living_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range commands {
+		command, says, _ := strings.Cut(line, " #")
+		command = strings.TrimSpace(command)
+		if strings.HasPrefix(command, "evenkeel refresh") {
+			var quoted []string
+			for _, word := range strings.Fields(command)[1:] {
+				quoted = append(quoted, `"`+word+`"`)
+			}
+			if !strings.Contains(string(living), strings.Join(quoted, ", ")) {
+				t.Errorf("%s: no test on real machines runs it", command)
+			}
+			continue
+		}
+		want := 0
+		if strings.Contains(says, "exit status 2") {
+			want = 2
+		}
+		run := exec.Command("sh", "-c", command)
+		run.Dir, run.Env = dir, variables
+		out, err := run.CombinedOutput()
+		got := 0
+		if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+			got = exit.ExitCode()
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		if got != want {
+			t.Fatalf("%s: got exit status %d, want %d\n%s", command, got, want, out)
+		}
+	}
+	down := exec.Command(filepath.Join(bin, "evenkeel"), "down", "--data", "-q")
+	down.Dir, down.Env = dir, variables
+	if out, err := down.CombinedOutput(); err != nil {
+		t.Errorf("down: %v\n%s", err, out)
+	}
+	if left := leftovers(world); len(left) > 0 {
+		t.Errorf("left over: %s", strings.Join(left, "\n  "))
+	}
+}
+
+// readmeDays are the commands below "Every day", as they stand.
+func readmeDays(t *testing.T) []string {
+	t.Helper()
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, days, found := strings.Cut(string(text), "## Every day")
+	days, _, ends := strings.Cut(days, "### All verbs")
+	if !found || !ends {
+		t.Fatal("the README has no days any more")
+	}
+	var commands []string
+	for line := range strings.Lines(days) {
+		if command, ok := strings.CutPrefix(line, "    evenkeel "); ok {
+			commands = append(commands, "evenkeel "+strings.TrimSpace(command))
+		}
+	}
+	return commands
+}
