@@ -105,7 +105,7 @@ func (p *provider) planData(spec providers.Spec) ([]plannedDisk, error) {
 	var plan []plannedDisk
 	for _, d := range spec.Data {
 		ref := providers.DataRef{Env: spec.Env, Machine: spec.Name, Name: d.Name}
-		planned := plannedDisk{name: d.Name, size: d.Size, generation: generation{ref, 1}}
+		planned := plannedDisk{name: d.Name, size: wholeBlocks(d.Size), generation: generation{ref, 1}}
 		if there := disks[ref]; there != nil {
 			planned.number = there.top + 1
 			if there.current.number > 0 {
@@ -122,6 +122,9 @@ func (p *provider) planData(spec providers.Spec) ([]plannedDisk, error) {
 	}
 	return plan, nil
 }
+
+// wholeBlocks rounds up as libvirt does (to KiB, for qemu-img), so that a disk never seems larger than what it was made as.
+func wholeBlocks(size int64) int64 { return (size + 1023) &^ 1023 }
 
 // takeable refuses a disk that is another project's, or larger than spec has it.
 func takeable(d plannedDisk, there dataDisk, spec providers.Spec) error {

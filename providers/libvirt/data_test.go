@@ -148,13 +148,22 @@ func TestDiskOfAnotherProjectOrLargerIsRefused(t *testing.T) {
 	}{
 		{"7f3a9c", 64 << 20, "", ""},
 		{"7f3a9c", 32 << 20, "", ""},
-		{"7f3a9c", 64<<20 + 1, providers.Denied, "never shrinks"},
+		{"7f3a9c", 64<<20 + 1024, providers.Denied, "never shrinks"},
 		{"decade", 64 << 20, providers.Conflict, `belongs to project "decade"`},
 	} {
 		err := libvirt.Takeable(spec, c.have, c.project)
 		if providers.CodeOf(err) != c.want || err != nil && !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%d bytes of %s: got %v (%s), want %s", c.have, c.project, err, providers.CodeOf(err), c.want)
 		}
+	}
+}
+
+// TestOddSizeIsNotTakenForShrinking has a size that libvirt rounds up.
+func TestOddSizeIsNotTakenForShrinking(t *testing.T) {
+	spec := dataSpec()
+	spec.Data[0].Size = 64<<20 + 1
+	if err := libvirt.Takeable(spec, 64<<20+1024, "7f3a9c"); err != nil {
+		t.Error(err)
 	}
 }
 

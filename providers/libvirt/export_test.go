@@ -131,7 +131,7 @@ func Snapshots(names []string, env string) []providers.Snapshot {
 
 // Takeable says whether the first disk of spec may be one of that size and project.
 func Takeable(spec providers.Spec, have int64, project string) error {
-	d := plannedDisk{name: spec.Data[0].Name, size: spec.Data[0].Size, have: have}
+	d := plannedDisk{name: spec.Data[0].Name, size: wholeBlocks(spec.Data[0].Size), have: have}
 	return wrap("take", "disk", takeable(d, dataDisk{project: project}, spec))
 }
 
