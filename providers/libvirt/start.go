@@ -204,7 +204,7 @@ func (p *provider) startMachine(ctx context.Context, id string) (providers.Machi
 	return p.run(ctx, dom, d)
 }
 
-// StopMachine asks the machine to shut down and takes its power after 30 s. Cancelled before, it leaves
+// StopMachine asks the machine to shut down and takes its power after 30 s; a suspended one is resumed for it. Cancelled before, it leaves
 // the machine shutting down.
 func (p *provider) StopMachine(ctx context.Context, id string) error {
 	return p.wrapMachine("stop", id, p.stopMachine(ctx, id))
