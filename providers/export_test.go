@@ -2,7 +2,18 @@
 
 package providers
 
-import "time"
+import (
+	"time"
+
+	"github.com/evenkeel/evenkeel/envs"
+)
 
 // At makes c take the time of certificates from now.
 func (c *Core) At(now func() time.Time) { c.clock = now }
+
+// Look reads what a machine said, says whether c would keep its certificate, and gives the record as it is laid.
+func (c *Core) Look(said string, m envs.Machine, there Machine) (record string, kept bool) {
+	l := parseLook(said, c.now(), c.now())
+	files, reason := c.keeps(seat{m, there}, l)
+	return l.record.String(), reason == "" && files != nil
+}

@@ -155,12 +155,17 @@ func readLook(ctx context.Context, client *ssh.Client) (look, error) {
 	if err := client.Run(ctx, ssh.Command{Line: lookLine, Stdout: &out, Stderr: &said}); err != nil {
 		return look{}, withOutput(err, &said)
 	}
-	text, pem, found := strings.Cut(out.String(), pemBegin)
-	l := look{record: parseRecord([]byte(text)), clockOff: clockOff(text, began, time.Now())}
+	return parseLook(out.String(), began, time.Now()), nil
+}
+
+// parseLook reads what lookLine printed between began and ended. What is not as expected comes to a look that nothing equals.
+func parseLook(said string, began, ended time.Time) look {
+	text, pem, found := strings.Cut(said, pemBegin)
+	l := look{record: parseRecord([]byte(text)), clockOff: clockOff(text, began, ended)}
 	if found {
 		l.certificate, l.authorities = firstPEM([]byte(pemBegin + pem))
 	}
-	return l, nil
+	return l
 }
 
 // lookAt reads what a machine says of itself. Where it runs on this computer and its clock is off, as after its memory was kept for a while, the clock

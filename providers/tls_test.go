@@ -276,3 +276,26 @@ func TestAnAuthorityThatCannotBeReadStopsBeforeAnythingIsLaid(t *testing.T) {
 		t.Error("something was laid")
 	}
 }
+
+// What a machine says of itself is read like everything that comes from outside.
+func FuzzLook(f *testing.F) {
+	salt, sum := strings.Repeat("0a", 16), strings.Repeat("1b", 32)
+	block := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("no certificate")}))
+	for _, said := range []string{
+		"", "clock 1000.5\n", "clock 1e308\nlaying\n", "clock 1\nsalt " + salt + "\ntls " + sum + "\nnames -\n" + block + block, block, "salt x\ntls y\n-----BEGIN ",
+		"salt " + salt + "\nsalt " + salt + "\n\x00\xff tls " + sum,
+	} {
+		f.Add(said)
+	}
+	f.Fuzz(func(t *testing.T, said string) {
+		c := &providers.Core{Plan: plan(web("1"))}
+		c.Plan.TLS = true
+		record, kept := c.Look(said, web("1"), providers.Machine{Name: "web-1", Address: "10.0.0.1"})
+		if kept {
+			t.Error("a certificate that nobody issued was kept")
+		}
+		if again, _ := c.Look(record, web("1"), providers.Machine{}); again != record {
+			t.Errorf("read again, %q is %q", record, again)
+		}
+	})
+}
