@@ -184,6 +184,7 @@ func accessIn(def *Definition, tier Tier) Access {
 func machines(def *Definition, tierName, name string) []Machine {
 	tier := def.Tiers[tierName]
 	kind, over := def.Machines[name], tier.Machines[name]
+	said := settingsOf(def, tierName, name)
 	var all []Machine
 	for number := range cmp.Or(over.Count, kind.Count) {
 		m := Machine{
@@ -191,7 +192,7 @@ func machines(def *Definition, tierName, name string) []Machine {
 			CPUs: cmp.Or(over.CPUs, kind.CPUs), Memory: cmp.Or(over.Memory, kind.Memory), Disk: cmp.Or(over.Disk, kind.Disk),
 			Allow: slices.Clone(kind.Allow), Stateless: kind.Stateless, Data: slices.Clone(kind.Data), Code: slices.Clone(kind.Code), Rebuild: kind.Rebuild,
 		}
-		for _, s := range settingsOf(def, tierName, name) {
+		for _, s := range said {
 			m.origins = with(m.origins, s.Name, s.From)
 			if s.Secret != nil {
 				m.Secrets = with(m.Secrets, s.Name, *s.Secret)

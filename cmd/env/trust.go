@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"path/filepath"
 
 	"github.com/urfave/cli/v2"
@@ -166,5 +165,8 @@ func (c *call) revokeTrust(store trust.Store) error {
 			Revoked int    `json:"revoked"`
 		}{filepath.Dir(file), n})
 	}
-	return c.printf("%s: %s\n", c.shown(filepath.Dir(file)), fmt.Sprintf("%s may not run any more", counted(n, "command")))
+	if n == 0 {
+		return c.printf("%s: nothing was allowed\n", c.shown(filepath.Dir(file)))
+	}
+	return c.printf("%s: %s may not run any more\n", c.shown(filepath.Dir(file)), counted(n, "command"))
 }

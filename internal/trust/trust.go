@@ -29,7 +29,7 @@ type Store struct{ Dir string }
 // Grant is a consent.
 type Grant struct {
 	Command string            `json:"command"`
-	Files   map[string]string `json:"files,omitempty"` // SHA-256 of the project's files that the command names, by path in the project
+	Files   map[string]string `json:"files,omitempty"` // SHA-256 of the project's files that the command names, or "link to ...", by path in the project
 	Allowed time.Time         `json:"allowed"`
 }
 
@@ -197,13 +197,12 @@ func named(dir, command string) (map[string]string, error) {
 		if !filepath.IsLocal(name) {
 			continue
 		}
-		info, err := root.Stat(name)
-		if err != nil || !info.Mode().IsRegular() {
-			continue
-		}
 		sum, err := digest(root, name)
 		if err != nil {
 			return nil, fmt.Errorf("cannot read %s, which the command %q names: %w", name, command, err)
+		}
+		if sum == "" {
+			continue
 		}
 		if files == nil {
 			files = map[string]string{}
@@ -213,7 +212,19 @@ func named(dir, command string) (map[string]string, error) {
 	return files, nil
 }
 
+// digest is what tells a file from what it may become: of a regular file that of its content, of a link out of the project where it leads, of
+// all else "".
 func digest(root *os.Root, name string) (string, error) {
+	info, err := root.Stat(name)
+	if err != nil {
+		if target, err := root.Readlink(name); err == nil {
+			return "link to " + target, nil
+		}
+		return "", nil
+	}
+	if !info.Mode().IsRegular() {
+		return "", nil
+	}
 	f, err := root.Open(name)
 	if err != nil {
 		return "", err

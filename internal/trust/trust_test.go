@@ -75,6 +75,26 @@ func TestAChangedScriptAsksAgain(t *testing.T) {
 	}
 }
 
+func TestALinkThatLeadsElsewhereAsksAgain(t *testing.T) {
+	s, dir := trust.Store{Dir: t.TempDir()}, t.TempDir()
+	for _, target := range []string{"/bin/true", "/bin/false"} {
+		link := filepath.Join(dir, "get")
+		_ = os.Remove(link) // none at first
+		if err := os.Symlink(target, link); err != nil {
+			t.Fatal(err)
+		}
+		if got := missing(t, s, dir, "./get"); got == "" {
+			t.Errorf("the link to %s needs no consent", target)
+		}
+		if err := s.Allow(dir, []string{"./get"}); err != nil {
+			t.Fatal(err)
+		}
+		if got := missing(t, s, dir, "./get"); got != "" {
+			t.Errorf("after consent got %q", got)
+		}
+	}
+}
+
 func TestAProjectIsTheSameThroughALink(t *testing.T) {
 	s, dir := trust.Store{Dir: t.TempDir()}, t.TempDir()
 	link := filepath.Join(t.TempDir(), "link")
