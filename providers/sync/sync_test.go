@@ -29,7 +29,10 @@ type rig struct {
 	before    func(line string) // called before each command of the machine; may be nil
 }
 
-func newRig(t testing.TB) *rig {
+func newRig(t testing.TB) *rig { return newRigWith(t, nil) }
+
+// newRigWith is a rig whose machine runs its commands by run; nil: as this process's user, in a shell.
+func newRigWith(t testing.TB, run func(context.Context, *sshtest.Session) int) *rig {
 	t.Helper()
 	t.Setenv("SSH_AUTH_SOCK", "")
 	dir := t.TempDir()
@@ -55,7 +58,9 @@ func newRig(t testing.TB) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	shell := sshtest.Shell(dir)
+	if run == nil {
+		run = sshtest.Shell(dir)
+	}
 	server, err := sshtest.Serve(context.Background(), sshtest.Config{
 		HostKeys: func() ([]sshtest.HostKey, error) {
 			return []sshtest.HostKey{{Private: private, Certificate: cert}}, nil
@@ -65,7 +70,7 @@ func newRig(t testing.TB) *rig {
 			if r.before != nil {
 				r.before(s.Command)
 			}
-			return shell(ctx, s)
+			return run(ctx, s)
 		},
 	})
 	if err != nil {
