@@ -5,12 +5,12 @@ package fake_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -135,17 +135,98 @@ func TestFailedPutLeavesNoDiskOfItsOwnAndKeepsOthers(t *testing.T) {
 	want(t, p.shell(t, p.put(t, p.dataSpec(t))), "cat /var/lib/postgresql/rows", "row")
 }
 
-// TestFreezer is the process that TestKilledSaveLetsTheMachineGoOn kills: its snapshot takes long.
-func TestFreezer(t *testing.T) {
-	world := os.Getenv("EVENKEEL_TEST_FREEZER")
+// TestVictim is the process that other tests kill: it saves a snapshot, which takes long, or restores one.
+func TestVictim(t *testing.T) {
+	world, deed := os.Getenv("EVENKEEL_TEST_WORLD"), os.Getenv("EVENKEEL_TEST_DEED")
 	if world == "" {
-		t.Skip("it is the other test's")
+		t.Skip("it is for other tests")
 	}
 	p, err := fake.Plugin.Open(t.Context(), []byte(`{"world": "`+world+`", "latency": {"save_snapshot": "6s"}}`), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, _ = p.(providers.Snapshotter).SaveSnapshot(t.Context(), disk, "never") // killed
+	s := p.(providers.Snapshotter)
+	if deed == "save" {
+		_, err = s.SaveSnapshot(t.Context(), disk, "never")
+	} else {
+		err = s.RestoreSnapshot(t.Context(), disk, deed)
+	}
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func (p *place) victim(t *testing.T, deed string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command(os.Args[0], "-test.run=^TestVictim$")
+	cmd.Env = append(os.Environ(), "EVENKEEL_TEST_WORLD="+p.world, "EVENKEEL_TEST_DEED="+deed)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return cmd
+}
+
+func kill(t *testing.T, cmd *exec.Cmd) {
+	t.Helper()
+	if err := cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+}
+
+// TestKilledRestoreLeavesTheDiskAsItWasOrAsItWasSaved restores two snapshots in turn; all files of one hold the same word.
+func TestKilledRestoreLeavesTheDiskAsItWasOrAsItWasSaved(t *testing.T) {
+	t.Parallel()
+	const files = 200
+	p := open(t, nil)
+	m := p.put(t, p.dataSpec(t))
+	c := p.shell(t, m)
+	for _, word := range []string{"one", "two"} {
+		want(t, c, fmt.Sprintf("cd /var/lib/postgresql && for i in $(seq %d); do echo %s >$i; done", files, word), "")
+		if _, err := p.snapshotter().SaveSnapshot(t.Context(), disk, word); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := p.StopMachine(t.Context(), m.ID); err != nil {
+		t.Fatal(err)
+	}
+	content := filepath.Join(p.world, "envs", env, "data/db-1@pg/content")
+	begin := time.Now()
+	if err := p.victim(t, "one").Wait(); err != nil {
+		t.Fatal(err)
+	}
+	took := time.Since(begin)
+	seen := map[string]int{}
+	for i := range 6 {
+		victim := p.victim(t, []string{"two", "one"}[i%2])
+		time.Sleep(took * time.Duration(i+2) / 7)
+		kill(t, victim)
+		entries, err := os.ReadDir(content)
+		if err != nil || len(entries) != files {
+			t.Fatalf("kill %d: got %d files, %v, want %d", i, len(entries), err, files)
+		}
+		words := map[string]bool{}
+		for _, e := range entries {
+			b, err := os.ReadFile(filepath.Join(content, e.Name()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			words[strings.TrimSpace(string(b))] = true
+		}
+		if len(words) != 1 || !words["one"] && !words["two"] {
+			t.Fatalf("kill %d: the disk holds %v, want one word", i, words)
+		}
+		for w := range words {
+			seen[w]++
+		}
+	}
+	t.Logf("a whole restore took %s; the disk held %v", took, seen)
+	if _, err := p.snapshotter().SaveSnapshot(t.Context(), disk, "after"); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := filepath.Glob(filepath.Join(filepath.Dir(content), ".half-*")); err != nil || len(left) > 0 {
+		t.Errorf("left: %v, %v", left, err)
+	}
 }
 
 func TestKilledSaveLetsTheMachineGoOn(t *testing.T) {
@@ -164,11 +245,7 @@ func TestKilledSaveLetsTheMachineGoOn(t *testing.T) {
 	if !moves() {
 		t.Fatal("the writer does not write")
 	}
-	freezer := exec.Command(os.Args[0], "-test.run=^TestFreezer$")
-	freezer.Env = append(os.Environ(), "EVENKEEL_TEST_FREEZER="+p.world)
-	if err := freezer.Start(); err != nil {
-		t.Fatal(err)
-	}
+	freezer := p.victim(t, "save")
 	still := false
 	for deadline := time.Now().Add(25 * time.Second); !still && time.Now().Before(deadline); {
 		still = !moves()
@@ -188,10 +265,7 @@ func TestKilledSaveLetsTheMachineGoOn(t *testing.T) {
 		t.Errorf("a command ends while the machine is still: %v", err)
 	default:
 	}
-	if err := freezer.Process.Signal(syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
-	_ = freezer.Wait()
+	kill(t, freezer)
 	if err := <-done; err != nil {
 		t.Errorf("the command that waited: %v", err)
 	}
