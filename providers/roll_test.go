@@ -180,6 +180,15 @@ func TestTheLastHealthyMachineOfAKindStays(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.want(t, "delete web-2", "put web-2", "ready web-2", "delete web-1", "put web-1", "ready web-1")
+	// Where none serves nothing is lost.
+	if _, err := c.Stop(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	w.log = nil
+	if _, err := c.Rebuild(t.Context(), []string{"web-1"}, providers.RollOptions{}); err != nil {
+		t.Error(err)
+	}
+	w.want(t, "delete web-1", "put web-1", "ready web-1")
 }
 
 func TestAKindOfOneIsReplacedOnlyWithDowntimeOrBySurge(t *testing.T) {
