@@ -78,11 +78,13 @@ func TestJournalsAreMergedByTime(t *testing.T) {
 }
 
 func TestFollowedJournalsKeepTheirOrderWithinAWindow(t *testing.T) {
+	sent := make(chan struct{})
 	c, _ := journals(t, func(ctx context.Context, machine int, s *sshtest.Session) {
 		if machine == 1 {
 			line(s.Stdout, 10, "b")
+			close(sent)
 		} else {
-			time.Sleep(100 * time.Millisecond)
+			<-sent
 			line(s.Stdout, 9, "a")
 		}
 		<-ctx.Done()
