@@ -50,6 +50,8 @@ type Report struct {
 	Columns    []Column `json:"columns"` // baseline first, then tiers as in the definition; variants by size
 	Rows       []Row    `json:"rows"`    // worst first
 	Checked    Checked  `json:"checked"`
+	// Waivers are all that the definition has, in its order: what is waived can be seen, signed and watched for its end.
+	Waivers []WaiverUse `json:"waivers,omitempty"`
 	Notes      []string `json:"notes,omitempty"` // said once: what cannot be compared and why, waivers about to end, waivers that matched nothing
 }
 
@@ -60,6 +62,7 @@ type Column struct {
 	Variant  string   `json:"variant"`  // A, B, ... within tier and kind
 	Machines []string `json:"machines"` // sorted; print through Fold
 	Count    int      `json:"count"`
+	AgeDays  float64  `json:"age_days,omitempty"` // since the oldest of them was made; 0: not known
 	// Unreachable: these machines were not read; Why says why.
 	Unreachable bool   `json:"unreachable,omitempty"`
 	Why         string `json:"why,omitempty"`
@@ -99,4 +102,12 @@ type Checked struct {
 	Facts       int `json:"facts"`   // compared
 	Unknown     int `json:"unknown"` // sections and items that could not be read
 	Waived      int `json:"waived"`
+}
+
+// WaiverUse is a waiver and what became of it in this audit.
+type WaiverUse struct {
+	ID    string    `json:"id"`
+	Owner string    `json:"owner"`
+	Until time.Time `json:"until"`
+	State string    `json:"state"` // used, unused, expired
 }
