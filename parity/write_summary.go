@@ -1,0 +1,335 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package parity
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Bounds of what one row may take in any report. The whole is in the snapshots.
+const (
+	keyBytes   = 300
+	valueBytes = 600
+	noteBytes  = 2000
+	diffBytes  = 64 << 10
+)
+
+// summary is what a report comes to: what all writers say first.
+type summary struct {
+	findings   int
+	severities []tally // worst first, none that is 0
+	kinds      []tally
+	tiers      []tally // in the order of columns, also those without a finding
+	waived     int
+	expected   int
+	others     int // rows that neither count nor are waived or expected: what could not be judged
+}
+
+type tally struct {
+	name string
+	n    int
+}
+
+func severityOrder() []Severity { return []Severity{Security, Packages, Config, Info} }
+func kindOrder() []Kind         { return []Kind{Skew, Drift, Stale, Inventory} }
+
+func summarize(r *Report) summary {
+	var s summary
+	severities, kinds, tiers := map[string]int{}, map[string]int{}, map[string]int{}
+	for i := range r.Rows {
+		row := &r.Rows[i]
+		switch {
+		case row.Counts:
+			s.findings++
+			severities[string(row.Severity)]++
+			kinds[string(row.Kind)]++
+			for _, t := range rowTiers(r, row) {
+				tiers[t]++
+			}
+		case row.Waiver != "":
+			s.waived++
+		case slices.ContainsFunc(row.Cells, func(c Cell) bool { return c.State == Expected }):
+			s.expected++
+		default:
+			s.others++
+		}
+	}
+	for _, v := range severityOrder() {
+		s.severities = appendTally(s.severities, severities, string(v))
+	}
+	for _, k := range kindOrder() {
+		s.kinds = appendTally(s.kinds, kinds, string(k))
+	}
+	for _, t := range tierOrder(r) {
+		s.tiers = append(s.tiers, tally{t, tiers[t]})
+	}
+	return s
+}
+
+func appendTally(to []tally, counts map[string]int, name string) []tally {
+	if counts[name] > 0 {
+		to = append(to, tally{name, counts[name]})
+	}
+	return to
+}
+
+// tierOrder is the tiers of r's columns, each once.
+func tierOrder(r *Report) []string {
+	var all []string
+	seen := map[string]bool{}
+	for _, c := range r.Columns {
+		if !seen[c.Tier] {
+			seen[c.Tier] = true
+			all = append(all, c.Tier)
+		}
+	}
+	return all
+}
+
+// rowTiers is the tiers that a row is about: those where something is other than its reference, or could not be known.
+func rowTiers(r *Report, row *Row) []string {
+	var certain, unsure, any []string
+	add := func(to []string, t string) []string {
+		if len(to) > 0 && to[len(to)-1] == t || slices.Contains(to, t) {
+			return to
+		}
+		return append(to, t)
+	}
+	for i, c := range row.Cells {
+		if i >= len(r.Columns) {
+			break
+		}
+		t := r.Columns[i].Tier
+		switch c.State {
+		case Different, Absent:
+			certain = add(certain, t)
+		case Unknown, Unreachable:
+			unsure = add(unsure, t)
+		}
+		if c.State != "" {
+			any = add(any, t)
+		}
+	}
+	switch {
+	case len(certain) > 0:
+		return certain
+	case len(unsure) > 0:
+		return unsure
+	}
+	return any
+}
+
+// verdict is the three lines every report begins with: how it stands, where, and how much was looked at.
+func (s summary) verdict(r *Report) [3]string {
+	return [3]string{s.standing(r), s.where(r), s.checked(r)}
+}
+
+// clean tells whether the report may be shown in green: all was read and nothing counts.
+func (s summary) clean(r *Report) bool {
+	return s.findings == 0 && !nothingCompared(r) && r.Checked.Unreachable == 0 && r.Checked.Unknown == 0
+}
+
+func nothingCompared(r *Report) bool { return r.Checked.Machines == 0 || r.Checked.Facts == 0 }
+
+func (s summary) standing(r *Report) string {
+	switch {
+	case s.findings > 0:
+		return fmt.Sprintf("NOT THE SAME: %s (%s)", counted(s.findings, "finding"), tallies(s.severities))
+	case nothingCompared(r):
+		return "NOTHING COMPARED: no facts of any machine were read, so nothing can be said"
+	case !s.clean(r):
+		return "INCOMPLETE: no difference was found, but not all could be read (" + unread(r) + ")"
+	}
+	return "THE SAME: no difference that counts"
+}
+
+func unread(r *Report) string {
+	var parts []string
+	if n := r.Checked.Unreachable; n > 0 {
+		parts = append(parts, counted(n, "machine")+" unreachable")
+	}
+	if n := r.Checked.Unknown; n > 0 {
+		parts = append(parts, counted(n, "fact")+" unknown")
+	}
+	return strings.Join(parts, ", ")
+}
+
+func (s summary) where(r *Report) string {
+	base := ""
+	if r.Baseline != "" {
+		base = "; compared with " + inertLine(r.Baseline, keyBytes)
+	}
+	if s.findings == 0 {
+		var names []string
+		for _, t := range s.tiers {
+			names = append(names, inertLine(t.name, keyBytes))
+		}
+		if len(names) == 0 {
+			return "No tier has machines" + base
+		}
+		return "Tiers: " + strings.Join(names, ", ") + base
+	}
+	var parts []string
+	for _, t := range s.tiers {
+		if t.n > 0 {
+			parts = append(parts, fmt.Sprintf("%s %s", inertLine(t.name, keyBytes), grouped(t.n)))
+		}
+	}
+	return "Where: " + strings.Join(parts, ", ") + "; " + tallies(s.kinds) + base
+}
+
+func (s summary) checked(r *Report) string {
+	c := r.Checked
+	line := fmt.Sprintf("Checked: %s in %s, %s compared", counted(c.Machines, "machine"), counted(c.Tiers, "tier"), counted(c.Facts, "fact"))
+	if u := unread(r); u != "" {
+		line += "; " + u
+	}
+	if n := max(s.waived, c.Waived); n > 0 {
+		line += fmt.Sprintf("; %s waived", grouped(n))
+	}
+	if s.expected > 0 {
+		line += fmt.Sprintf("; %s expected", grouped(s.expected))
+	}
+	return line
+}
+
+func tallies(all []tally) string {
+	var parts []string
+	for _, t := range all {
+		parts = append(parts, grouped(t.n)+" "+t.name)
+	}
+	return strings.Join(parts, ", ")
+}
+
+// block is the rows about machines of one kind, with the columns that have something to say of them.
+type block struct {
+	machines string
+	columns  []int // of Report.Columns
+	rows     []*Row
+	refs     bool // some row has a reference of its own
+}
+
+// blocks groups the rows that want keeps, by the kind of machines they are about; the kind with the worst row comes first.
+func blocks(r *Report, want func(*Row) bool) []*block {
+	var all []*block
+	byKind := map[string]*block{}
+	for i := range r.Rows {
+		row := &r.Rows[i]
+		if !want(row) {
+			continue
+		}
+		b := byKind[row.Machines]
+		if b == nil {
+			b = &block{machines: row.Machines}
+			byKind[row.Machines] = b
+			all = append(all, b)
+		}
+		b.rows = append(b.rows, row)
+		b.refs = b.refs || row.Reference != ""
+	}
+	for _, b := range all {
+		for i := range r.Columns {
+			if slices.ContainsFunc(b.rows, func(row *Row) bool { return cellAt(row, i).State != "" }) {
+				b.columns = append(b.columns, i)
+			}
+		}
+	}
+	return all
+}
+
+// cellAt is a row's cell of a column; rows of foreign origin may have fewer.
+func cellAt(row *Row, column int) Cell {
+	if column < len(row.Cells) {
+		return row.Cells[column]
+	}
+	return Cell{}
+}
+
+func isFinding(row *Row) bool { return row.Counts }
+
+// columnName is how a column is called: production A ×487.
+func columnName(c *Column, times string) string {
+	name := inertLine(c.Tier, 80)
+	if c.Variant != "" {
+		name += " " + inertLine(c.Variant, 20)
+	}
+	return fmt.Sprintf("%s %s%s", name, times, grouped(columnCount(c)))
+}
+
+func columnCount(c *Column) int {
+	if c.Count > 0 {
+		return c.Count
+	}
+	return len(c.Machines)
+}
+
+// group is the columns of a row that have one and the same cell.
+type group struct {
+	cell    Cell
+	columns []int
+}
+
+// groupCells gathers a row's equal cells, in the order of columns.
+func groupCells(row *Row, columns []int) []group {
+	var all []group
+	at := map[Cell]int{}
+	for _, i := range columns {
+		c := cellAt(row, i)
+		if c.State == "" {
+			continue
+		}
+		n, ok := at[c]
+		if !ok {
+			n = len(all)
+			at[c] = n
+			all = append(all, group{cell: c})
+		}
+		all[n].columns = append(all[n].columns, i)
+	}
+	return all
+}
+
+// glyph is the sign of a cell's state; the forms of ascii are for terminals that show nothing else.
+func glyph(c Cell, ascii bool) string {
+	full, plain := "", ""
+	switch c.State {
+	case Same:
+		full, plain = "=", "="
+	case Different:
+		switch {
+		case c.Order > 0:
+			full, plain = "▲", "^"
+		case c.Order < 0:
+			full, plain = "▼", "v"
+		default:
+			full, plain = "≠", "#"
+		}
+	case Absent:
+		full, plain = "∅", "-"
+	case Unknown:
+		full, plain = "?", "?"
+	case Expected:
+		full, plain = "~", "~"
+	case Waived:
+		full, plain = "W", "W"
+	case Unreachable:
+		full, plain = "!", "!"
+	}
+	if ascii {
+		return plain
+	}
+	return full
+}
+
+// glyphWords says in words what a cell's glyph says.
+func glyphWords(c Cell) string {
+	switch {
+	case c.State == Different && c.Order > 0:
+		return "newer"
+	case c.State == Different && c.Order < 0:
+		return "older"
+	}
+	return string(c.State)
+}

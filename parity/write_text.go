@@ -1,0 +1,457 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package parity
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// Sizes of the text, in columns of the terminal.
+const (
+	textWidth   = 100
+	textMinCell = 6
+	textMaxCell = 28
+	textMaxKey  = 44
+	textGap     = 2
+	textDiff    = 8 // lines of a row's difference that are shown
+	textNames   = 3 // columns with up to so many machines are named by them
+)
+
+// The escape sequences a report may contain; none comes from a machine.
+const (
+	styleBold   = "\x1b[1m"
+	styleRed    = "\x1b[1;31m"
+	styleYellow = "\x1b[33m"
+	styleGreen  = "\x1b[32m"
+	styleDim    = "\x1b[2m"
+	styleOff    = "\x1b[0m"
+)
+
+type textWriter struct {
+	*bufio.Writer
+	r      *Report
+	o      WriteOptions
+	width  int
+	times  string
+	dots   string
+	arrow  string
+	budget int // rows still to be shown; -1: all
+}
+
+func writeText(w io.Writer, r *Report, o WriteOptions) error {
+	t := &textWriter{Writer: bufio.NewWriter(w), r: r, o: o, width: o.Width, times: "×", dots: "…", arrow: "→", budget: -1}
+	if t.width <= 0 {
+		t.width = textWidth
+	}
+	t.width = max(t.width, 40)
+	if o.ASCII {
+		t.times, t.dots, t.arrow = "x", "..", "->"
+	}
+	if o.Rows > 0 {
+		t.budget = o.Rows
+	}
+	s := summarize(r)
+	t.head(s)
+	left := 0
+	for _, b := range blocks(r, isFinding) {
+		left += t.block(b)
+	}
+	if left > 0 {
+		t.line("")
+		more := counted(left, "more row")
+		if o.Link != "" {
+			more += ", all in " + inertLine(o.Link, keyBytes)
+		}
+		t.line(t.paint(styleBold, t.dots+" "+more))
+	}
+	t.quiet()
+	t.unreachable()
+	t.notes()
+	if s.findings > 0 {
+		t.legend()
+	}
+	t.line("")
+	t.wrapped("", styleDim, selfReported)
+	return t.Flush()
+}
+
+func (t *textWriter) paint(style, s string) string {
+	if !t.o.Color || s == "" {
+		return s
+	}
+	return style + s + styleOff
+}
+
+func (t *textWriter) line(s string) { _, _ = t.WriteString(strings.TrimRight(s, " ") + "\n") }
+
+// wrapped prints prose under an indent; following lines stand under the first's text.
+func (t *textWriter) wrapped(lead, style, s string) {
+	indent := strings.Repeat(" ", columnsOf(lead))
+	for i, l := range wrapWords(s, t.width-columnsOf(lead)) {
+		if i > 0 {
+			lead = indent
+		}
+		t.line(lead + t.paint(style, l))
+	}
+}
+
+func (t *textWriter) head(s summary) {
+	style := styleRed
+	switch {
+	case s.clean(t.r):
+		style = styleGreen
+	case s.findings == 0:
+		style = styleYellow
+	}
+	for i, l := range s.verdict(t.r) {
+		if t.o.ASCII {
+			l = strings.ReplaceAll(l, "…", "..")
+		}
+		if i > 0 {
+			style = ""
+		}
+		t.wrapped("", style, l)
+	}
+}
+
+// block prints the findings of one kind of machine and returns how many rows were left out.
+func (t *textWriter) block(b *block) int {
+	rows := b.rows
+	if t.budget >= 0 {
+		rows = rows[:min(len(rows), t.budget)]
+		t.budget -= len(rows)
+	}
+	if len(rows) > 0 {
+		t.line("")
+		name := inertLine(b.machines, keyBytes)
+		if name == "" {
+			name = "all machines"
+		}
+		t.line(t.paint(styleBold, name) + t.paint(styleDim, "  "+counted(len(b.rows), "row")))
+		shown := &block{b.machines, b.columns, rows, b.refs}
+		if m, fits := t.layout(shown); fits {
+			t.matrix(shown, m)
+		} else {
+			t.list(shown)
+		}
+	}
+	return len(b.rows) - len(rows)
+}
+
+// layout is the widths of a matrix: severity, key, reference (0 where there is none), columns.
+type layout struct {
+	severity, key, ref int
+	cells              []int
+}
+
+// layout says how wide the matrix's columns get, and whether it fits at all.
+func (t *textWriter) layout(b *block) (layout, bool) {
+	m := layout{cells: make([]int, len(b.columns))}
+	for _, row := range b.rows {
+		m.severity = max(m.severity, columnsOf(inertLine(string(row.Severity), 20)))
+		m.key = max(m.key, columnsOf(rowKey(row)))
+		m.ref = max(m.ref, columnsOf(inertLine(row.Reference, valueBytes)))
+	}
+	m.key = min(m.key, textMaxKey)
+	if b.refs {
+		m.ref = min(max(m.ref, len("reference")), textMaxCell)
+	}
+	for n, i := range b.columns {
+		head := columnName(&t.r.Columns[i], t.times)
+		m.cells[n] = min(max(textMinCell, columnsOf(head)), textMaxCell)
+		for _, row := range b.rows {
+			m.cells[n] = max(m.cells[n], min(columnsOf(t.cell(row, b, n)), textMaxCell))
+		}
+	}
+	over := m.total() - t.width
+	// First the key gives way, then the widest cells, down to what can still be told apart.
+	if over > 0 {
+		give := min(over, max(0, m.key-24))
+		m.key, over = m.key-give, over-give
+	}
+	for over > 0 {
+		widest := -1
+		for n, w := range m.cells {
+			head := columnsOf(columnName(&t.r.Columns[b.columns[n]], t.times))
+			if w > max(12, min(head, textMaxCell)) && (widest < 0 || w > m.cells[widest]) {
+				widest = n
+			}
+		}
+		if widest < 0 {
+			return m, false
+		}
+		m.cells[widest]--
+		over--
+	}
+	return m, true
+}
+
+func (m layout) total() int {
+	n := 2 + m.severity + textGap + m.key
+	if m.ref > 0 {
+		n += textGap + m.ref
+	}
+	for _, w := range m.cells {
+		n += textGap + w
+	}
+	return n
+}
+
+// rowKey is what a row is about: its section and its key.
+func rowKey(row *Row) string {
+	return strings.TrimSpace(inertLine(row.Section, keyBytes) + " " + inertLine(row.Key, keyBytes))
+}
+
+// cell is what stands in the matrix: the sign, and the value where it is not the one that stands further left.
+func (t *textWriter) cell(row *Row, b *block, n int) string {
+	c := cellAt(row, b.columns[n])
+	if c.State == "" {
+		return ""
+	}
+	value := inertLine(c.Value, valueBytes)
+	if c.State == Same {
+		for _, i := range b.columns[:n] {
+			if o := cellAt(row, i); o.State == Same && o.Value == c.Value {
+				value = ""
+				break
+			}
+		}
+		if value != "" && value == inertLine(row.Reference, valueBytes) {
+			value = ""
+		}
+	}
+	return strings.TrimSpace(glyph(c, t.o.ASCII) + " " + value)
+}
+
+func (t *textWriter) matrix(b *block, m layout) {
+	gap := strings.Repeat(" ", textGap)
+	line := "  " + padTo("", m.severity) + gap + padTo("", m.key)
+	if m.ref > 0 {
+		line += gap + padTo("reference", m.ref)
+	}
+	for n, i := range b.columns {
+		line += gap + padTo(fitMiddle(columnName(&t.r.Columns[i], t.times), m.cells[n], t.dots), m.cells[n])
+	}
+	t.line(t.paint(styleBold, strings.TrimRight(line, " ")))
+	for at, row := range b.rows {
+		line := "  " + t.paint(severityStyle(row.Severity), padTo(inertLine(string(row.Severity), 20), m.severity)) + gap +
+			padTo(fitMiddle(rowKey(row), m.key, t.dots), m.key)
+		if m.ref > 0 {
+			line += gap + padTo(fitMiddle(inertLine(row.Reference, valueBytes), m.ref, t.dots), m.ref)
+		}
+		for n := range b.columns {
+			text := padTo(fitMiddle(t.cell(row, b, n), m.cells[n], t.dots), m.cells[n])
+			line += gap + t.paint(cellStyle(cellAt(row, b.columns[n])), text)
+		}
+		t.line(line)
+		t.diff(row)
+		t.advice(b, at)
+	}
+	t.names(b)
+}
+
+// list is for more columns than the terminal is wide: each row with its values, and under each value who has it.
+func (t *textWriter) list(b *block) {
+	for at, row := range b.rows {
+		t.line("  " + t.paint(severityStyle(row.Severity), inertLine(string(row.Severity), 20)) + "  " +
+			fitMiddle(rowKey(row), max(20, t.width-14), t.dots))
+		if row.Reference != "" {
+			t.wrapped("      reference: ", "", inertLine(row.Reference, valueBytes))
+		}
+		for _, g := range groupCells(row, b.columns) {
+			value := inertLine(g.cell.Value, valueBytes)
+			if value == "" {
+				value = glyphWords(g.cell)
+			}
+			head := glyph(g.cell, t.o.ASCII) + " " + fitMiddle(value, max(12, t.width/2-10), t.dots)
+			t.wrapped("      "+t.painted(cellStyle(g.cell), head), styleDim, t.columnsText(g.columns))
+		}
+		t.diff(row)
+		t.advice(b, at)
+	}
+}
+
+// painted is a lead for wrapped, whose width must not count colours: those are left out there.
+func (t *textWriter) painted(_, s string) string { return s + "  " }
+
+// columnsText names columns, those of few machines by the machines.
+func (t *textWriter) columnsText(columns []int) string {
+	var parts []string
+	for _, i := range columns {
+		c := &t.r.Columns[i]
+		name := columnName(c, t.times)
+		if n := len(c.Machines); n > 0 && n <= textNames {
+			name += " (" + inertLine(Fold(c.Machines), 120) + ")"
+		}
+		parts = append(parts, name)
+	}
+	return strings.Join(parts, ", ")
+}
+
+// diff shows the first lines of what a row differs in.
+func (t *textWriter) diff(row *Row) {
+	text := strings.TrimRight(inertBlock(row.Diff, diffBytes), "\n")
+	if text == "" {
+		return
+	}
+	lines := strings.Split(text, "\n")
+	for _, l := range lines[:min(len(lines), textDiff)] {
+		style := styleDim
+		switch {
+		case strings.HasPrefix(l, "+"):
+			style = styleGreen
+		case strings.HasPrefix(l, "-"):
+			style = styleRed
+		}
+		l = strings.ReplaceAll(l, "\t", "    ")
+		t.line("    | " + t.paint(style, fitMiddle(l, t.width-6, t.dots)))
+	}
+	if n := len(lines) - textDiff; n > 0 {
+		t.line(t.paint(styleDim, "    | "+t.dots+" "+counted(n, "more line")))
+	}
+}
+
+// advice says under a row why it is so and what to do; rows in a sequence that have the same advice get it once, under the last.
+func (t *textWriter) advice(b *block, at int) {
+	row := b.rows[at]
+	same := func(o *Row) bool { return o.Fix == row.Fix && o.Why == row.Why && o.Kind == row.Kind }
+	if at+1 < len(b.rows) && same(b.rows[at+1]) {
+		return
+	}
+	n := 1
+	for at-n >= 0 && same(b.rows[at-n]) {
+		n++
+	}
+	text := inertLine(row.Fix, noteBytes)
+	if why := inertLine(row.Why, noteBytes); why != "" {
+		text += " (" + why + ")"
+	}
+	lead := fmt.Sprintf("    %s ", t.arrow)
+	if n > 1 {
+		lead = fmt.Sprintf("    %s all %s: ", t.arrow, grouped(n))
+	}
+	t.wrapped(lead, "", inertLine(string(row.Kind), 20)+": "+text)
+}
+
+// names says which machines stand behind the columns of a matrix, where they are more or other than their tier's whole.
+func (t *textWriter) names(b *block) {
+	for _, i := range b.columns {
+		c := &t.r.Columns[i]
+		if len(c.Machines) == 0 {
+			continue
+		}
+		t.wrapped("    "+columnName(c, t.times)+": ", styleDim, inertLine(Fold(c.Machines), noteBytes))
+	}
+}
+
+// quiet lists in one line each what is no finding, and why not.
+func (t *textWriter) quiet() {
+	first := true
+	shown := 0
+	for i := range t.r.Rows {
+		row := &t.r.Rows[i]
+		if row.Counts {
+			continue
+		}
+		if t.o.Rows > 0 && shown == t.o.Rows {
+			t.line("  " + t.dots + " and more")
+			return
+		}
+		if first {
+			t.line("")
+			t.line(t.paint(styleBold, "No findings"))
+			first = false
+		}
+		shown++
+		var parts []string
+		for _, g := range groupCells(row, allColumns(t.r)) {
+			if g.cell.State != Same {
+				parts = append(parts, strings.TrimSpace(glyph(g.cell, t.o.ASCII)+" "+inertLine(g.cell.Value, valueBytes))+" "+t.columnsText(g.columns))
+			}
+		}
+		text := inertLine(row.Machines, keyBytes) + " " + rowKey(row) + ": " + strings.Join(parts, "; ")
+		if row.Waiver != "" {
+			text += "; waiver " + inertLine(row.Waiver, keyBytes)
+		}
+		if row.Why != "" {
+			text += " (" + inertLine(row.Why, noteBytes) + ")"
+		}
+		t.wrapped("  ", "", text)
+	}
+}
+
+func allColumns(r *Report) []int {
+	all := make([]int, len(r.Columns))
+	for i := range all {
+		all[i] = i
+	}
+	return all
+}
+
+func (t *textWriter) unreachable() {
+	first := true
+	for i := range t.r.Columns {
+		c := &t.r.Columns[i]
+		if !c.Unreachable {
+			continue
+		}
+		if first {
+			t.line("")
+			t.line(t.paint(styleBold, "Not read"))
+			first = false
+		}
+		text := inertLine(Fold(c.Machines), noteBytes)
+		if c.Why != "" {
+			text += ": " + inertLine(c.Why, noteBytes)
+		}
+		t.wrapped("  "+inertLine(c.Tier, 80)+" ", "", text)
+	}
+}
+
+func (t *textWriter) notes() {
+	if len(t.r.Notes) == 0 {
+		return
+	}
+	t.line("")
+	for _, n := range t.r.Notes {
+		t.wrapped("note: ", "", inertLine(n, noteBytes))
+	}
+}
+
+func (t *textWriter) legend() {
+	var parts []string
+	for _, c := range legendCells() {
+		parts = append(parts, glyph(c, t.o.ASCII)+" "+glyphWords(c))
+	}
+	t.line("")
+	t.wrapped("", styleDim, strings.Join(parts, "  "))
+}
+
+// legendCells are one cell of each sign, in the order a legend names them.
+func legendCells() []Cell {
+	return []Cell{{State: Same}, {State: Different}, {State: Different, Order: 1}, {State: Different, Order: -1}, {State: Absent}, {State: Unknown},
+		{State: Expected}, {State: Waived}, {State: Unreachable}}
+}
+
+func severityStyle(s Severity) string {
+	switch s {
+	case Security:
+		return styleRed
+	case Packages, Config:
+		return styleYellow
+	}
+	return styleDim
+}
+
+func cellStyle(c Cell) string {
+	switch c.State {
+	case Different, Absent:
+		return styleBold
+	case Unknown, Unreachable:
+		return styleYellow
+	}
+	return styleDim
+}
