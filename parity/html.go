@@ -67,7 +67,6 @@ type htmlTable struct {
 	Groups   []htmlGroup // of heads: a tier and how many variants it has
 	Heads    []string
 	Gather   bool
-	Refs     bool
 	Span     int
 	Rows     []htmlRow
 }
@@ -80,7 +79,7 @@ type htmlGroup struct {
 type htmlRow struct {
 	Severity, Section, Key, Kind string
 	Tiers                        string // separated by line ends, which no inert name has
-	Reference                    string
+	Reference, Missing           string
 	Cells                        []htmlCell
 	Groups                       []htmlCell
 	Why, Fix, Waiver             string
@@ -264,8 +263,7 @@ func (h *htmlBuilder) tables(all []*block, prefix string) []htmlTable {
 }
 
 func (h *htmlBuilder) table(b *block, rows []*Row, id string) htmlTable {
-	t := htmlTable{ID: id, Name: orWord(inertLine(b.machines, 120), "all machines"), Count: counted(len(b.rows), "row"), Gather: len(b.columns) > htmlGather,
-		Refs: b.refs}
+	t := htmlTable{ID: id, Name: orWord(inertLine(b.machines, 120), "all machines"), Count: counted(len(b.rows), "row"), Gather: len(b.columns) > htmlGather}
 	for _, i := range b.columns {
 		c := &h.r.Columns[i]
 		name := inertLine(c.Tier, 80)
@@ -280,9 +278,6 @@ func (h *htmlBuilder) table(b *block, rows []*Row, id string) htmlTable {
 	if t.Gather {
 		t.Span = 2
 	}
-	if t.Refs {
-		t.Span++
-	}
 	for _, row := range rows {
 		t.Rows = append(t.Rows, h.row(b, row, t.Gather))
 	}
@@ -292,8 +287,13 @@ func (h *htmlBuilder) table(b *block, rows []*Row, id string) htmlTable {
 func (h *htmlBuilder) row(b *block, row *Row, gather bool) htmlRow {
 	line := func(s string, n int) string { return inertLine(s, n) }
 	out := htmlRow{Severity: line(string(row.Severity), 20), Section: line(row.Section, keyBytes), Key: line(row.Key, keyBytes), Kind: line(string(row.Kind), 20),
-		Reference: line(row.Reference, valueBytes), Why: line(row.Why, noteBytes), Fix: line(row.Fix, noteBytes), Waiver: line(row.Waiver, keyBytes),
+		Why: line(row.Why, noteBytes), Fix: line(row.Fix, noteBytes), Waiver: line(row.Waiver, keyBytes),
 		Fingerprint: line(row.Fingerprint, 200)}
+	if ref := line(shouldBe(row), valueBytes); row.Missing > 0 {
+		out.Missing = ref
+	} else {
+		out.Reference = ref
+	}
 	var tiers []string
 	for _, t := range rowTiers(h.r, row) {
 		tiers = append(tiers, inertLine(t, 80))
@@ -307,7 +307,7 @@ func (h *htmlBuilder) row(b *block, row *Row, gather bool) htmlRow {
 	}
 	if gather {
 		for _, g := range groupCells(row, b.columns) {
-			c := newHTMLCell(g.cell)
+			c := newHTMLCell(row, g.cell)
 			var names []string
 			for _, i := range g.columns {
 				names = append(names, columnName(&h.r.Columns[i], "×"))
@@ -317,15 +317,15 @@ func (h *htmlBuilder) row(b *block, row *Row, gather bool) htmlRow {
 		}
 	} else {
 		for _, i := range b.columns {
-			out.Cells = append(out.Cells, newHTMLCell(cellAt(row, i)))
+			out.Cells = append(out.Cells, newHTMLCell(row, cellAt(row, i)))
 		}
 	}
 	h.diff(row, &out)
 	return out
 }
 
-func newHTMLCell(c Cell) htmlCell {
-	return htmlCell{State: inertLine(string(c.State), 20), Glyph: glyph(c, false), Words: inertLine(glyphWords(c), 20), Value: inertLine(c.Value, valueBytes)}
+func newHTMLCell(row *Row, c Cell) htmlCell {
+	return htmlCell{State: inertLine(string(c.State), 20), Glyph: glyph(c, false), Words: inertLine(glyphWords(c), 20), Value: cellText(row, c)}
 }
 
 func (h *htmlBuilder) diff(row *Row, out *htmlRow) {
@@ -340,15 +340,6 @@ func (h *htmlBuilder) diff(row *Row, out *htmlRow) {
 	text = inertBlock(text, diffBytes)
 	h.diffs -= len(text)
 	for l := range strings.Lines(text) {
-		class := ""
-		switch {
-		case strings.HasPrefix(l, "@@"), strings.HasPrefix(l, "---"), strings.HasPrefix(l, "+++"):
-			class = "at"
-		case strings.HasPrefix(l, "+"):
-			class = "ins"
-		case strings.HasPrefix(l, "-"):
-			class = "del"
-		}
-		out.Diff = append(out.Diff, htmlLine{class, strings.TrimRight(l, "\n")})
+		out.Diff = append(out.Diff, htmlLine{diffClass(l), strings.TrimRight(l, "\n")})
 	}
 }

@@ -69,7 +69,7 @@ func writeJUnit(w io.Writer, r *Report, _ WriteOptions) error {
 			if kind != always && !hasRows(r, kind, tier) {
 				continue
 			}
-			all.Suites = append(all.Suites, junitTier(r, kind, tier))
+			all.Suites = append(all.Suites, junitTier(r, kind, tier, kind == always))
 		}
 	}
 	if len(all.Suites) == 0 {
@@ -135,7 +135,7 @@ func newJUnitSuite(r *Report, name string) junitSuite {
 	}}
 }
 
-func junitTier(r *Report, kind Kind, tier string) junitSuite {
+func junitTier(r *Report, kind Kind, tier string, unread bool) junitSuite {
 	s := newJUnitSuite(r, inertLine(tier, keyBytes)+" against "+inertLine(measure(r, kind), keyBytes))
 	cases := map[string]*junitCase{}
 	add := func(name string) *junitCase {
@@ -158,7 +158,7 @@ func junitTier(r *Report, kind Kind, tier string) junitSuite {
 		c.judge(r)
 	}
 	for i := range r.Columns {
-		if c := &r.Columns[i]; c.Tier == tier && c.Unreachable {
+		if c := &r.Columns[i]; unread && c.Tier == tier && c.Unreachable {
 			of := add("read " + inertLine(Fold(c.Machines), keyBytes))
 			of.Error = &junitResult{Message: "unreachable: " + inertLine(c.Why, noteBytes), Type: string(Unreachable)}
 		}
@@ -243,15 +243,15 @@ func rowsText(r *Report, rows []*Row) string {
 func rowText(r *Report, row *Row) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s (%s)\n", inertLine(row.Section, keyBytes), inertLine(row.Key, keyBytes), inertLine(string(row.Severity), 20))
-	if row.Reference != "" {
-		fmt.Fprintf(&b, "  reference: %s\n", inertLine(row.Reference, valueBytes))
+	if ref := shouldBe(row); ref != "" {
+		fmt.Fprintf(&b, "  should be: %s\n", inertLine(ref, valueBytes))
 	}
 	for _, g := range groupCells(row, allColumns(r)) {
 		var names []string
 		for _, i := range g.columns {
 			names = append(names, columnName(&r.Columns[i], "×"))
 		}
-		fmt.Fprintf(&b, "  %s: %s %s\n", inertLine(strings.Join(names, ", "), noteBytes), glyphWords(g.cell), inertLine(g.cell.Value, valueBytes))
+		fmt.Fprintf(&b, "  %s: %s %s\n", inertLine(strings.Join(names, ", "), noteBytes), glyphWords(g.cell), cellText(row, g.cell))
 	}
 	for _, l := range []struct{ name, text string }{{"why", row.Why}, {"waiver", row.Waiver}, {"do", row.Fix}} {
 		if l.text != "" {

@@ -115,7 +115,11 @@ func (m *markdownWriter) block(b *block) int {
 	} else {
 		head += " Who has what |"
 	}
-	head += " What to do |\n|---|---|" + strings.Repeat("---|", strings.Count(head[strings.LastIndex(head, "\n"):], " |")-2) + "\n"
+	columns := 1
+	if wide {
+		columns = len(b.columns)
+	}
+	head += " What to do |\n|---|---|" + strings.Repeat("---|", columns) + "---|\n"
 	if !m.fits(head) {
 		return len(b.rows)
 	}
@@ -131,16 +135,22 @@ func (m *markdownWriter) row(b *block, row *Row, wide bool) string {
 	line := "| " + mdText(string(row.Severity), 20) + " | " + mdText(row.Section, 80) + " " + mdCode(row.Key, keyBytes) + " |"
 	if wide {
 		for _, i := range b.columns {
-			line += " " + mdCell(cellAt(row, i)) + " |"
+			line += " " + mdCell(row, cellAt(row, i)) + " |"
 		}
 	} else {
 		var parts []string
 		for _, g := range groupCells(row, b.columns) {
-			parts = append(parts, mdCell(g.cell)+" "+m.who(g.columns))
+			parts = append(parts, mdCell(row, g.cell)+" "+m.who(g.columns))
 		}
 		line += " " + strings.Join(parts, "<br>") + " |"
 	}
-	line += " " + mdText(string(row.Kind), 20) + ": " + mdText(row.Fix, 500)
+	line += " " + mdText(string(row.Kind), 20)
+	if ref := shouldBe(row); row.Missing > 0 {
+		line += ", missing " + mdCode(ref, 200)
+	} else if ref != "" {
+		line += ", should be " + mdCode(ref, 200)
+	}
+	line += ": " + mdText(row.Fix, 500)
 	if row.Why != "" {
 		line += "<br>" + mdText(row.Why, 500)
 	}
@@ -174,7 +184,7 @@ func (m *markdownWriter) quiet() int {
 		var parts []string
 		for _, g := range groupCells(row, allColumns(m.r)) {
 			if g.cell.State != Same {
-				parts = append(parts, mdCell(g.cell)+" "+m.who(g.columns))
+				parts = append(parts, mdCell(row, g.cell)+" "+m.who(g.columns))
 			}
 		}
 		line := "- " + mdText(row.Machines, 80) + " " + mdText(row.Section, 80) + " " + mdCode(row.Key, keyBytes) + ": " + strings.Join(parts, "; ")
@@ -191,7 +201,7 @@ func (m *markdownWriter) quiet() int {
 	return left
 }
 
-func mdCell(c Cell) string {
+func mdCell(row *Row, c Cell) string {
 	if c.State == "" {
 		return ""
 	}
@@ -200,8 +210,8 @@ func mdCell(c Cell) string {
 	case "~":
 		sign = "\\~"
 	case "=":
-		if c.Value == "" {
-			return "="
+		if cellText(row, c) == "∅" {
+			return "= ∅"
 		}
 	}
 	if c.Value == "" {
@@ -244,20 +254,39 @@ func mdEntities(s string) string {
 	return b.String()
 }
 
-// mdText shows prose that may have text of machines in it. Signs are entities, and what GitHub links after rendering (mentions, numbers of
-// issues, addresses) is broken by an empty comment.
+// mdText shows prose that may have text of machines in it; what stands between backticks is code. Signs are escaped, and what GitHub links
+// after rendering (mentions, numbers of issues, addresses) is broken by an empty comment.
 func mdText(s string, limit int) string {
-	s = inertLine(s, limit)
+	parts := strings.Split(inertLine(s, limit), "`")
+	if len(parts)%2 == 0 { // one has no partner
+		last := len(parts) - 1
+		parts = append(parts[:last-1], parts[last-1]+"`"+parts[last])
+	}
+	var b strings.Builder
+	for i, part := range parts {
+		if i%2 == 1 {
+			b.WriteString(mdCode(part, limit))
+		} else {
+			mdProse(&b, part)
+		}
+	}
+	return b.String()
+}
+
+func mdProse(b *strings.Builder, s string) {
 	low := strings.Map(func(r rune) rune { // ASCII alone: places stay what they are
 		if r >= 'A' && r <= 'Z' {
 			r += 'a' - 'A'
 		}
 		return r
 	}, s)
-	var b strings.Builder
 	for i, r := range s {
 		word := r > 0x7e || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
-		inWord := i > 0 && i+1 < len(s) && s[i+1] != ' '
+		next := byte(' ')
+		if i+1 < len(s) {
+			next = s[i+1]
+		}
+		inside := i > 0 && s[i-1] != ' ' && next != ' ' // a sign that begins or ends no word begins no list
 		switch {
 		case word:
 			for _, trigger := range []string{"@", "#", "://", "www.", "gh-"} {
@@ -267,11 +296,15 @@ func mdText(s string, limit int) string {
 				}
 			}
 			b.WriteRune(r)
-		case strings.ContainsRune(" ,;()'%", r), strings.ContainsRune(".:-/", r) && inWord:
+		case strings.ContainsRune(" ,;'%", r), strings.ContainsRune(".-/", r) && inside, r == ':' && (next == ' ' || next >= '0' && next <= '9' || next == '/'):
+			b.WriteRune(r)
+		case r == '(', r == ')' && (i == 0 || s[i-1] < '0' || s[i-1] > '9'): // "1)" begins a list
+			b.WriteRune(r)
+		case strings.ContainsRune("[]*_.-+!=~$^{})", r):
+			b.WriteByte('\\')
 			b.WriteRune(r)
 		default:
-			fmt.Fprintf(&b, "&#%d;", r)
+			fmt.Fprintf(b, "&#%d;", r)
 		}
 	}
-	return b.String()
 }

@@ -75,22 +75,34 @@ func appendTally(to []tally, counts map[string]int, name string) []tally {
 	return to
 }
 
-// tierOrder is the tiers of r's columns, each once.
+// tierOrder is the tiers of r's columns, each once, then those that have no machine and are spoken of.
 func tierOrder(r *Report) []string {
 	var all []string
 	seen := map[string]bool{}
-	for _, c := range r.Columns {
-		if !seen[c.Tier] {
-			seen[c.Tier] = true
-			all = append(all, c.Tier)
+	add := func(t string) {
+		if !seen[t] {
+			seen[t] = true
+			all = append(all, t)
+		}
+	}
+	for i := range r.Columns {
+		add(r.Columns[i].Tier)
+	}
+	for i := range r.Rows {
+		if t := r.Rows[i].Tier; t != "" {
+			add(t)
 		}
 	}
 	return all
 }
 
-// rowTiers is the tiers that a row is about: those where something is other than its reference, or could not be known.
+// rowTiers is the tiers that a row is about: those where something is other than its reference, else where that is waived or expected, else
+// where it could not be known.
 func rowTiers(r *Report, row *Row) []string {
-	var certain, unsure, any []string
+	if row.Tier != "" {
+		return []string{row.Tier}
+	}
+	var certain, agreed, unsure, any []string
 	add := func(to []string, t string) []string {
 		if len(to) > 0 && to[len(to)-1] == t || slices.Contains(to, t) {
 			return to
@@ -105,6 +117,8 @@ func rowTiers(r *Report, row *Row) []string {
 		switch c.State {
 		case Different, Absent:
 			certain = add(certain, t)
+		case Waived, Expected:
+			agreed = add(agreed, t)
 		case Unknown, Unreachable:
 			unsure = add(unsure, t)
 		}
@@ -115,6 +129,8 @@ func rowTiers(r *Report, row *Row) []string {
 	switch {
 	case len(certain) > 0:
 		return certain
+	case len(agreed) > 0:
+		return agreed
 	case len(unsure) > 0:
 		return unsure
 	}
@@ -131,7 +147,9 @@ func (s summary) clean(r *Report) bool {
 	return s.findings == 0 && !nothingCompared(r) && r.Checked.Unreachable == 0 && r.Checked.Unknown == 0
 }
 
-func nothingCompared(r *Report) bool { return r.Checked.Machines == 0 || r.Checked.Facts == 0 }
+func nothingCompared(r *Report) bool {
+	return r.Checked.Machines <= r.Checked.Unreachable || r.Checked.Facts == 0
+}
 
 func (s summary) standing(r *Report) string {
 	switch {
@@ -182,17 +200,21 @@ func (s summary) where(r *Report) string {
 
 func (s summary) checked(r *Report) string {
 	c := r.Checked
-	line := fmt.Sprintf("Checked: %s in %s, %s compared", counted(c.Machines, "machine"), counted(c.Tiers, "tier"), counted(c.Facts, "fact"))
-	if u := unread(r); u != "" {
-		line += "; " + u
+	machines := counted(c.Machines, "machine")
+	if c.Unreachable > 0 {
+		machines = grouped(c.Machines-c.Unreachable) + " of " + machines
+	}
+	parts := []string{machines + " in " + counted(c.Tiers, "tier"), counted(c.Facts, "fact") + " compared"}
+	if c.Unknown > 0 {
+		parts = append(parts, grouped(c.Unknown)+" unknown")
 	}
 	if n := max(s.waived, c.Waived); n > 0 {
-		line += fmt.Sprintf("; %s waived", grouped(n))
+		parts = append(parts, grouped(n)+" waived")
 	}
 	if s.expected > 0 {
-		line += fmt.Sprintf("; %s expected", grouped(s.expected))
+		parts = append(parts, grouped(s.expected)+" expected")
 	}
-	return line
+	return "Checked: " + strings.Join(parts, ", ")
 }
 
 func tallies(all []tally) string {
@@ -208,7 +230,6 @@ type block struct {
 	machines string
 	columns  []int // of Report.Columns
 	rows     []*Row
-	refs     bool // some row has a reference of its own
 }
 
 // blocks groups the rows that want keeps, by the kind of machines they are about; the kind with the worst row comes first.
@@ -227,7 +248,6 @@ func blocks(r *Report, want func(*Row) bool) []*block {
 			all = append(all, b)
 		}
 		b.rows = append(b.rows, row)
-		b.refs = b.refs || row.Reference != ""
 	}
 	for _, b := range all {
 		for i := range r.Columns {
@@ -245,6 +265,30 @@ func cellAt(row *Row, column int) Cell {
 		return row.Cells[column]
 	}
 	return Cell{}
+}
+
+// shouldBe is a row's reference where none of its cells shows it: a limit, what a machine lacks, the image's value.
+func shouldBe(row *Row) string {
+	for _, c := range row.Cells {
+		if c.State == Same && c.Value == row.Reference {
+			return ""
+		}
+	}
+	return row.Reference
+}
+
+// lacking tells a row whose reference does not have the key: its equal cells are of absence.
+func lacking(row *Row) bool {
+	return row.Reference == "" && (row.Kind == Skew || row.Kind == Drift) &&
+		slices.ContainsFunc(row.Cells, func(c Cell) bool { return c.State != Same && c.Value != "" })
+}
+
+// cellText is a cell's value as shown: what is the same because nobody has it is said to be.
+func cellText(row *Row, c Cell) string {
+	if c.State == Same && c.Value == "" && lacking(row) {
+		return "∅"
+	}
+	return inertLine(c.Value, valueBytes)
 }
 
 func isFinding(row *Row) bool { return row.Counts }
@@ -321,6 +365,19 @@ func glyph(c Cell, ascii bool) string {
 		return plain
 	}
 	return full
+}
+
+// diffClass is what a line of a unified difference is: ins, del, at (its headings), or "".
+func diffClass(line string) string {
+	switch {
+	case strings.HasPrefix(line, "@@"), strings.HasPrefix(line, "--- "), strings.HasPrefix(line, "+++ "):
+		return "at"
+	case strings.HasPrefix(line, "+"):
+		return "ins"
+	case strings.HasPrefix(line, "-"):
+		return "del"
+	}
+	return ""
 }
 
 // glyphWords says in words what a cell's glyph says.

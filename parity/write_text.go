@@ -11,13 +11,14 @@ import (
 
 // Sizes of the text, in columns of the terminal.
 const (
-	textWidth   = 100
-	textMinCell = 6
-	textMaxCell = 28
-	textMaxKey  = 44
-	textGap     = 2
-	textDiff    = 8 // lines of a row's difference that are shown
-	textNames   = 3 // columns with up to so many machines are named by them
+	textWidth     = 100
+	textMinCell   = 6
+	textMaxCell   = 28
+	textLeastCell = 18 // narrower, versions cannot be told apart
+	textMaxKey    = 44
+	textGap       = 2
+	textDiff      = 8 // lines of a row's difference that are shown
+	textNames     = 3 // columns with up to so many machines are named by them
 )
 
 // The escape sequences a report may contain; none comes from a machine.
@@ -79,7 +80,7 @@ func writeText(w io.Writer, r *Report, o WriteOptions) error {
 }
 
 func (t *textWriter) paint(style, s string) string {
-	if !t.o.Color || s == "" {
+	if !t.o.Color || s == "" || style == "" {
 		return s
 	}
 	return style + s + styleOff
@@ -131,7 +132,7 @@ func (t *textWriter) block(b *block) int {
 			name = "all machines"
 		}
 		t.line(t.paint(styleBold, name) + t.paint(styleDim, "  "+counted(len(b.rows), "row")))
-		shown := &block{b.machines, b.columns, rows, b.refs}
+		shown := &block{b.machines, b.columns, rows}
 		if m, fits := t.layout(shown); fits {
 			t.matrix(shown, m)
 		} else {
@@ -141,10 +142,10 @@ func (t *textWriter) block(b *block) int {
 	return len(b.rows) - len(rows)
 }
 
-// layout is the widths of a matrix: severity, key, reference (0 where there is none), columns.
+// layout is the widths of a matrix: severity, key, columns.
 type layout struct {
-	severity, key, ref int
-	cells              []int
+	severity, key int
+	cells         []int
 }
 
 // layout says how wide the matrix's columns get, and whether it fits at all.
@@ -153,12 +154,8 @@ func (t *textWriter) layout(b *block) (layout, bool) {
 	for _, row := range b.rows {
 		m.severity = max(m.severity, columnsOf(inertLine(string(row.Severity), 20)))
 		m.key = max(m.key, columnsOf(rowKey(row)))
-		m.ref = max(m.ref, columnsOf(inertLine(row.Reference, valueBytes)))
 	}
 	m.key = min(m.key, textMaxKey)
-	if b.refs {
-		m.ref = min(max(m.ref, len("reference")), textMaxCell)
-	}
 	for n, i := range b.columns {
 		head := columnName(&t.r.Columns[i], t.times)
 		m.cells[n] = min(max(textMinCell, columnsOf(head)), textMaxCell)
@@ -176,7 +173,7 @@ func (t *textWriter) layout(b *block) (layout, bool) {
 		widest := -1
 		for n, w := range m.cells {
 			head := columnsOf(columnName(&t.r.Columns[b.columns[n]], t.times))
-			if w > max(12, min(head, textMaxCell)) && (widest < 0 || w > m.cells[widest]) {
+			if w > max(textLeastCell, min(head, textMaxCell)) && (widest < 0 || w > m.cells[widest]) {
 				widest = n
 			}
 		}
@@ -191,9 +188,6 @@ func (t *textWriter) layout(b *block) (layout, bool) {
 
 func (m layout) total() int {
 	n := 2 + m.severity + textGap + m.key
-	if m.ref > 0 {
-		n += textGap + m.ref
-	}
 	for _, w := range m.cells {
 		n += textGap + w
 	}
@@ -211,7 +205,7 @@ func (t *textWriter) cell(row *Row, b *block, n int) string {
 	if c.State == "" {
 		return ""
 	}
-	value := inertLine(c.Value, valueBytes)
+	value := t.value(row, c)
 	if c.State == Same {
 		for _, i := range b.columns[:n] {
 			if o := cellAt(row, i); o.State == Same && o.Value == c.Value {
@@ -219,19 +213,21 @@ func (t *textWriter) cell(row *Row, b *block, n int) string {
 				break
 			}
 		}
-		if value != "" && value == inertLine(row.Reference, valueBytes) {
-			value = ""
-		}
 	}
 	return strings.TrimSpace(glyph(c, t.o.ASCII) + " " + value)
+}
+
+func (t *textWriter) value(row *Row, c Cell) string {
+	text := cellText(row, c)
+	if t.o.ASCII && text == "∅" {
+		return "-"
+	}
+	return text
 }
 
 func (t *textWriter) matrix(b *block, m layout) {
 	gap := strings.Repeat(" ", textGap)
 	line := "  " + padTo("", m.severity) + gap + padTo("", m.key)
-	if m.ref > 0 {
-		line += gap + padTo("reference", m.ref)
-	}
 	for n, i := range b.columns {
 		line += gap + padTo(fitMiddle(columnName(&t.r.Columns[i], t.times), m.cells[n], t.dots), m.cells[n])
 	}
@@ -239,9 +235,6 @@ func (t *textWriter) matrix(b *block, m layout) {
 	for at, row := range b.rows {
 		line := "  " + t.paint(severityStyle(row.Severity), padTo(inertLine(string(row.Severity), 20), m.severity)) + gap +
 			padTo(fitMiddle(rowKey(row), m.key, t.dots), m.key)
-		if m.ref > 0 {
-			line += gap + padTo(fitMiddle(inertLine(row.Reference, valueBytes), m.ref, t.dots), m.ref)
-		}
 		for n := range b.columns {
 			text := padTo(fitMiddle(t.cell(row, b, n), m.cells[n], t.dots), m.cells[n])
 			line += gap + t.paint(cellStyle(cellAt(row, b.columns[n])), text)
@@ -258,24 +251,18 @@ func (t *textWriter) list(b *block) {
 	for at, row := range b.rows {
 		t.line("  " + t.paint(severityStyle(row.Severity), inertLine(string(row.Severity), 20)) + "  " +
 			fitMiddle(rowKey(row), max(20, t.width-14), t.dots))
-		if row.Reference != "" {
-			t.wrapped("      reference: ", "", inertLine(row.Reference, valueBytes))
-		}
 		for _, g := range groupCells(row, b.columns) {
-			value := inertLine(g.cell.Value, valueBytes)
+			value := t.value(row, g.cell)
 			if value == "" {
 				value = glyphWords(g.cell)
 			}
 			head := glyph(g.cell, t.o.ASCII) + " " + fitMiddle(value, max(12, t.width/2-10), t.dots)
-			t.wrapped("      "+t.painted(cellStyle(g.cell), head), styleDim, t.columnsText(g.columns))
+			t.wrapped("      "+head+"  ", styleDim, t.columnsText(g.columns))
 		}
 		t.diff(row)
 		t.advice(b, at)
 	}
 }
-
-// painted is a lead for wrapped, whose width must not count colours: those are left out there.
-func (t *textWriter) painted(_, s string) string { return s + "  " }
 
 // columnsText names columns, those of few machines by the machines.
 func (t *textWriter) columnsText(columns []int) string {
@@ -300,10 +287,10 @@ func (t *textWriter) diff(row *Row) {
 	lines := strings.Split(text, "\n")
 	for _, l := range lines[:min(len(lines), textDiff)] {
 		style := styleDim
-		switch {
-		case strings.HasPrefix(l, "+"):
+		switch diffClass(l) {
+		case "ins":
 			style = styleGreen
-		case strings.HasPrefix(l, "-"):
+		case "del":
 			style = styleRed
 		}
 		l = strings.ReplaceAll(l, "\t", "    ")
@@ -317,7 +304,9 @@ func (t *textWriter) diff(row *Row) {
 // advice says under a row why it is so and what to do; rows in a sequence that have the same advice get it once, under the last.
 func (t *textWriter) advice(b *block, at int) {
 	row := b.rows[at]
-	same := func(o *Row) bool { return o.Fix == row.Fix && o.Why == row.Why && o.Kind == row.Kind }
+	same := func(o *Row) bool {
+		return o.Fix == row.Fix && o.Why == row.Why && o.Kind == row.Kind && shouldBe(o) == shouldBe(row)
+	}
 	if at+1 < len(b.rows) && same(b.rows[at+1]) {
 		return
 	}
@@ -333,6 +322,11 @@ func (t *textWriter) advice(b *block, at int) {
 	if n > 1 {
 		lead = fmt.Sprintf("    %s all %s: ", t.arrow, grouped(n))
 	}
+	if ref := inertLine(shouldBe(row), valueBytes); row.Missing > 0 {
+		text = "missing " + ref + ": " + text
+	} else if ref != "" {
+		text = "should be " + ref + ": " + text
+	}
 	t.wrapped(lead, "", inertLine(string(row.Kind), 20)+": "+text)
 }
 
@@ -340,7 +334,7 @@ func (t *textWriter) advice(b *block, at int) {
 func (t *textWriter) names(b *block) {
 	for _, i := range b.columns {
 		c := &t.r.Columns[i]
-		if len(c.Machines) == 0 {
+		if len(c.Machines) == 0 || c.Unreachable {
 			continue
 		}
 		t.wrapped("    "+columnName(c, t.times)+": ", styleDim, inertLine(Fold(c.Machines), noteBytes))
