@@ -15,7 +15,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/evenkeel/evenkeel/envs"
 	"github.com/evenkeel/evenkeel/images"
 	"github.com/evenkeel/evenkeel/parity"
 )
@@ -436,5 +435,3 @@ func TestCohortsOfOtherMakersAreComparedAmongThemselves(t *testing.T) {
 		t.Errorf("got %+v", r.Columns)
 	}
 }
-
-var _ = envs.Waiver{}

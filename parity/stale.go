@@ -158,8 +158,7 @@ func (c *Comparison) overAge(columns, of []*column, limit time.Duration) []Row {
 			case created.why == "" && created.span > limit:
 				old.add(m, created)
 			case created.why != "" && running.why == "" && running.span > limit:
-				running.source = "up for so long, so no younger"
-				old.add(m, running)
+				old.add(m, age{span: running.span, source: "up for so long, so no younger"})
 			case created.why != "":
 				unknown.add(m, created)
 			}

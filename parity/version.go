@@ -65,19 +65,17 @@ func inOrder(ecosystem, a, b string) (int, bool) {
 	return cmp.Compare(order, 0), true
 }
 
-// compareAPK adds what the library leaves out: the hash of a commit (1.2_git3~4f2a-r1) stands between suffixes and revision; texts decide between
-// two of them, and one is newer than none (apk-package(5)).
+// compareAPK adds what the library leaves out (apk-package(5)): the hash of a commit (1.2_git3~4f2a-r1), which stands between suffixes and revision, where
+// texts decide between two and one is newer than none; and that 1.2_cvs is newer than 1.2.
 func compareAPK(a, b string) (int, bool) {
 	va, ha, ra := splitAPK(a)
 	vb, hb, rb := splitAPK(b)
-	if ha == "" && hb == "" {
-		return inOrder("Alpine", a, b)
-	}
-	if order, ok := inOrder("Alpine", va, vb); order != 0 || !ok {
+	order, ok := inOrder("Alpine", va, vb)
+	if !ok || order != 0 {
 		return order, ok
 	}
-	if ha != hb {
-		return strings.Compare(ha, hb), true
+	if order = cmp.Or(cmp.Compare(strings.Count(va, "_cvs"), strings.Count(vb, "_cvs")), strings.Compare(ha, hb)); order != 0 {
+		return order, true
 	}
 	return inOrder("Alpine", "0"+ra, "0"+rb)
 }
