@@ -101,6 +101,9 @@ func (c *Comparison) Add(s *Snapshot) error {
 	m.kind = cmp.Or(m.kind, strings.TrimSpace(system.id+" "+system.version), "unknown")
 	m.asked = c.views.names(s)
 	for i := range s.Sections {
+		if c.policy.Sections != nil && !slices.Contains(c.policy.Sections, s.Sections[i].Name) {
+			continue
+		}
 		v := c.views.of(&s.Sections[i], s)
 		if !v.empty() {
 			m.views = append(m.views, v)
@@ -172,6 +175,10 @@ func (c *Comparison) Report() (*Report, error) {
 	}
 	c.waive(rows, columns, r)
 	sortRows(rows, columns)
+	if len(rows) > maxRows {
+		c.note("%d rows are left out here, the least of them; what differs in so much is another system", len(rows)-maxRows)
+		rows = rows[:maxRows]
+	}
 	r.Rows = rows
 	tiers := map[string]bool{}
 	for _, col := range columns {
@@ -206,6 +213,9 @@ func (c *Comparison) finish(row *Row, columns []*column) {
 		row.Fix = fixOf(row, columns)
 	}
 }
+
+// maxRows bounds a report; a machine that makes up facts must not make it grow.
+const maxRows = 20_000
 
 // sortRows puts the worst first: findings, then by severity, then by how many machines they are on.
 func sortRows(rows []Row, columns []*column) {

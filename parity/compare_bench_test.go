@@ -37,11 +37,7 @@ func bigBase(variant int) []parity.Section {
 
 // bigFleet yields n machines of 3 tiers in 40 variants, 1 in 100 drifted by a package of its own. Sections are shared as the client shares them, but for the section
 // of every machine's own ages; own makes also etc each machine's own, as where it holds an identity.
-func bigFleet(n int, own bool, yield func(*parity.Snapshot)) {
-	variants := make([][]parity.Section, 40)
-	for i := range variants {
-		variants[i] = bigBase(i)
-	}
+func bigFleet(variants [][]parity.Section, n int, own bool, yield func(*parity.Snapshot)) {
 	tiers := []string{"production", "staging", "ci"}
 	for i := range n {
 		sections := slices.Clone(variants[i%40])
@@ -63,6 +59,10 @@ func bigFleet(n int, own bool, yield func(*parity.Snapshot)) {
 
 // The law: 10,000 machines, 3 tiers, 40 variants, 1 % drifted in at most 5 s and 300 MB.
 func BenchmarkCompare(b *testing.B) {
+	variants := make([][]parity.Section, 40)
+	for i := range variants {
+		variants[i] = bigBase(i)
+	}
 	for _, own := range []bool{false, true} {
 		for _, n := range []int{100, 1000, 10000} {
 			b.Run(fmt.Sprintf("machines=%d/own-etc=%v", n, own), func(b *testing.B) {
@@ -73,7 +73,7 @@ func BenchmarkCompare(b *testing.B) {
 					if err != nil {
 						b.Fatal(err)
 					}
-					bigFleet(n, own, func(s *parity.Snapshot) {
+					bigFleet(variants, n, own, func(s *parity.Snapshot) {
 						if err := c.Add(s); err != nil {
 							b.Fatal(err)
 						}

@@ -3,10 +3,13 @@
 package parity
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/evenkeel/evenkeel/envs"
 	"github.com/evenkeel/evenkeel/images"
+	"github.com/evenkeel/evenkeel/internal/problem"
 )
 
 const (
@@ -27,8 +30,10 @@ type Policy struct {
 	Tiers []TierPolicy
 	// PromoteWithin is how long a newer image of one recipe may run in one tier before its absence elsewhere is a finding; 0: not at all.
 	PromoteWithin time.Duration
-	Waivers       []envs.Waiver
-	Severities    []SeverityRule // the first that matches wins; before those of Compare's own
+	// Sections are those that are compared; nil: all.
+	Sections   []string
+	Waivers    []envs.Waiver
+	Severities []SeverityRule // the first that matches wins; before those of Compare's own
 	// Manifests by image key. Machines of other images are not compared with theirs, and that is said.
 	Manifests map[string]*images.Manifest
 	// Recipes are the files that machines of a kind are made by, relative to the project, by kind: where a report points to.
@@ -72,4 +77,40 @@ func (p *Policy) tier(name string) *TierPolicy {
 		}
 	}
 	return nil
+}
+
+// PolicyOf is what a definition says of comparing these tiers (nil: all of it), as of at. Commit, Tool, Manifests, Pending and what is known of the places
+// (Unlisted, Laid) are the caller's to add. The Policy holds nothing where the list has an Error.
+func PolicyOf(def *envs.Definition, tiers []string, at time.Time) (Policy, problem.List) {
+	problems := def.CheckWaivers(at)
+	p := Policy{
+		At: at, Project: def.ID, Baseline: def.Parity.Baseline, PromoteWithin: def.Parity.PromoteWithin, Waivers: def.Parity.Waivers,
+		Recipes: map[string]string{}, Manifests: map[string]*images.Manifest{},
+	}
+	for _, s := range def.Parity.Severity {
+		p.Severities = append(p.Severities, SeverityRule{s.Match, Severity(s.Severity)})
+	}
+	for kind, m := range def.Machines {
+		p.Recipes[kind] = m.Image
+	}
+	if tiers == nil {
+		tiers = slices.Sorted(maps.Keys(def.Tiers))
+	}
+	for _, name := range tiers {
+		plan, wrong := envs.MakePlan(def, envs.Options{Tier: name})
+		if plan == nil {
+			problems = append(problems, wrong...)
+			continue
+		}
+		t := TierPolicy{Name: name, External: plan.External, Planned: map[string]string{}, RebuildAfter: map[string]time.Duration{}}
+		for _, m := range plan.Machines {
+			t.Planned[m.Name] = m.Kind
+			t.RebuildAfter[m.Kind] = def.RebuildAfter(name, m.Kind)
+		}
+		p.Tiers = append(p.Tiers, t)
+	}
+	if problems.Err() != nil {
+		return Policy{}, problems
+	}
+	return p, problems
 }

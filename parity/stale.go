@@ -255,3 +255,22 @@ func (c *Comparison) pending(columns, of []*column) []Row {
 	}
 	return out
 }
+
+// Overdue says whether a machine is older than limit as of at, and by which figure: its age, or an uptime that shows it cannot be younger. unknown says why
+// that cannot be told; a limit of 0 is none.
+func Overdue(s *Snapshot, limit time.Duration, at time.Time) (overdue bool, old time.Duration, source, unknown string) {
+	if limit == 0 {
+		return false, 0, "", ""
+	}
+	a := agesOf(s)
+	passed := max(at.Sub(s.Taken), 0)
+	switch {
+	case a.created.why == "":
+		old, source = a.created.span+passed, a.created.source
+	case a.uptime.why == "" && a.uptime.span+passed > limit:
+		old, source = a.uptime.span+passed, "its uptime"
+	default:
+		return false, 0, "", a.created.why
+	}
+	return old > limit, old, source, ""
+}
