@@ -9,6 +9,7 @@ import (
 	"html/template"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -19,8 +20,8 @@ const (
 	htmlNotes = 200
 )
 
-// htmlGather is how many columns a table may have; rows of more show their values with who has each.
-const htmlGather = 10
+// htmlColumns is how many columns a table may have before it is split.
+const htmlColumns = 10
 
 //go:embed templates/report.html templates/report.css templates/report.js
 var htmlFiles embed.FS
@@ -52,7 +53,7 @@ type htmlPage struct {
 	Unread   []htmlFact
 }
 
-type htmlFigure struct{ Number, Name, Tone string }
+type htmlFigure struct{ Number, Name, Tone, Link string }
 type htmlFact struct{ Name, Value string }
 type htmlWaiver struct{ ID, Owner, Until, State string }
 
@@ -65,11 +66,13 @@ type htmlTable struct {
 	ID, Name string
 	Count    string
 	Groups   []htmlGroup // of heads: a tier and how many variants it has
-	Heads    []string
-	Gather   bool
+	Heads    []htmlHead
+	Split    bool
 	Span     int
 	Rows     []htmlRow
 }
+
+type htmlHead struct{ Name, Machines string }
 
 type htmlGroup struct {
 	Name string
@@ -81,14 +84,18 @@ type htmlRow struct {
 	Tiers                        string // separated by line ends, which no inert name has
 	Reference, Missing           string
 	Cells                        []htmlCell
-	Groups                       []htmlCell
-	Why, Fix, Waiver             string
+	Why, Waiver                  string
+	Fix                          []htmlSpan
 	Fingerprint, Place           string
 	Diff                         []htmlLine
 	DiffCut                      string
 }
 
-type htmlCell struct{ State, Glyph, Words, Value, Who string }
+type htmlCell struct{ State, Glyph, Words, Value string }
+type htmlSpan struct {
+	Code bool
+	Text string
+}
 type htmlLine struct{ Class, Text string }
 
 // writeHTML writes one file that needs nothing else: no address is in it that a browser would load, and its policy forbids any, and any
@@ -138,7 +145,7 @@ func newHTMLPage(r *Report, o WriteOptions) *htmlPage {
 		p.Columns = append(p.Columns, newHTMLTier(r, t))
 	}
 	for _, c := range legendCells() {
-		p.Legend = append(p.Legend, htmlCell{string(c.State), glyph(c, false), glyphWords(c), "", ""})
+		p.Legend = append(p.Legend, htmlCell{string(c.State), glyph(c, false), glyphWords(c), ""})
 	}
 	h := &htmlBuilder{r: r, rows: htmlRows, diffs: htmlDiffs}
 	p.Tables = h.tables(blocks(r, isFinding), "f")
@@ -169,7 +176,9 @@ func newHTMLPage(r *Report, o WriteOptions) *htmlPage {
 }
 
 func (p *htmlPage) figures(r *Report, s summary) {
-	add := func(n int, name, tone string) { p.Figures = append(p.Figures, htmlFigure{grouped(n), name, tone}) }
+	add := func(n int, name, tone string) {
+		p.Figures = append(p.Figures, htmlFigure{Number: grouped(n), Name: name, Tone: tone})
+	}
 	for _, v := range severityOrder() {
 		n := 0
 		for _, t := range s.severities {
@@ -192,6 +201,9 @@ func (p *htmlPage) figures(r *Report, s summary) {
 		return ""
 	}
 	add(r.Checked.Unreachable, "unreachable", warn(r.Checked.Unreachable))
+	if slices.ContainsFunc(r.Columns, func(c Column) bool { return c.Unreachable }) {
+		p.Figures[len(p.Figures)-1].Link = "#unread"
+	}
 	add(r.Checked.Unknown, "unknown", warn(r.Checked.Unknown))
 	add(max(s.waived, r.Checked.Waived), "waived", "")
 }
@@ -251,45 +263,52 @@ type htmlBuilder struct {
 
 func (h *htmlBuilder) tables(all []*block, prefix string) []htmlTable {
 	var out []htmlTable
-	for n, b := range all {
-		rows := b.rows[:min(len(b.rows), h.rows)]
-		h.left += len(b.rows) - len(rows)
-		h.rows -= len(rows)
-		if len(rows) > 0 {
-			out = append(out, h.table(b, rows, prefix+grouped(n)))
+	for _, b := range all {
+		for _, p := range b.parts(h.r, htmlColumns) {
+			n := min(len(p.rows), h.rows)
+			h.left += len(p.rows) - n
+			h.rows -= n
+			if n > 0 {
+				out = append(out, h.table(p, p.rows[:n], prefix+strconv.Itoa(len(out))))
+			}
 		}
 	}
 	return out
 }
 
 func (h *htmlBuilder) table(b *block, rows []*Row, id string) htmlTable {
-	t := htmlTable{ID: id, Name: orWord(inertLine(b.machines, 120), "all machines"), Count: counted(len(b.rows), "row"), Gather: len(b.columns) > htmlGather}
-	for _, i := range b.columns {
-		c := &h.r.Columns[i]
+	t := htmlTable{ID: id, Name: b.title(h.r, "×"), Count: counted(len(b.rows), "row"), Split: b.split, Span: 1 + len(b.sets)}
+	for n, set := range b.sets {
+		if b.split {
+			t.Heads = append(t.Heads, htmlHead{b.head(h.r, n, "×"), foldedIn(h.r, set)})
+			continue
+		}
+		c := &h.r.Columns[set[0]]
 		name := inertLine(c.Tier, 80)
 		if n := len(t.Groups); n > 0 && t.Groups[n-1].Name == name {
 			t.Groups[n-1].Span++
 		} else {
 			t.Groups = append(t.Groups, htmlGroup{name, 1})
 		}
-		t.Heads = append(t.Heads, strings.TrimSpace(inertLine(c.Variant, 20)+" ×"+grouped(columnCount(c))))
-	}
-	t.Span = 1 + len(t.Heads)
-	if t.Gather {
-		t.Span = 2
+		head := strings.TrimSpace(inertLine(c.Variant, 20) + " ×" + grouped(columnCount(c)))
+		if c.Unreachable {
+			head += " not read"
+		}
+		t.Heads = append(t.Heads, htmlHead{head, foldedIn(h.r, set)})
 	}
 	for _, row := range rows {
-		t.Rows = append(t.Rows, h.row(b, row, t.Gather))
+		t.Rows = append(t.Rows, h.row(b, row))
 	}
 	return t
 }
 
-func (h *htmlBuilder) row(b *block, row *Row, gather bool) htmlRow {
-	line := func(s string, n int) string { return inertLine(s, n) }
-	out := htmlRow{Severity: line(string(row.Severity), 20), Section: line(row.Section, keyBytes), Key: line(row.Key, keyBytes), Kind: line(string(row.Kind), 20),
-		Why: line(row.Why, noteBytes), Fix: line(row.Fix, noteBytes), Waiver: line(row.Waiver, keyBytes),
-		Fingerprint: line(row.Fingerprint, 200)}
-	if ref := line(shouldBe(row), valueBytes); row.Missing > 0 {
+func (h *htmlBuilder) row(b *block, row *Row) htmlRow {
+	out := htmlRow{
+		Severity: inertLine(string(row.Severity), 20), Section: inertLine(row.Section, keyBytes), Key: inertLine(row.Key, keyBytes),
+		Kind: inertLine(string(row.Kind), 20), Why: inertLine(row.Why, noteBytes), Fix: htmlSpans(inertLine(row.Fix, noteBytes)),
+		Waiver: inertLine(row.Waiver, keyBytes), Fingerprint: inertLine(row.Fingerprint, 200),
+	}
+	if ref := inertLine(shouldBe(row), valueBytes); row.Missing > 0 {
 		out.Missing = ref
 	} else {
 		out.Reference = ref
@@ -300,28 +319,31 @@ func (h *htmlBuilder) row(b *block, row *Row, gather bool) htmlRow {
 	}
 	out.Tiers = strings.Join(tiers, "\n")
 	if row.File != "" {
-		out.Place = line(row.File, keyBytes)
+		out.Place = inertLine(row.File, keyBytes)
 		if row.Line > 0 {
-			out.Place += ":" + grouped(row.Line)
+			out.Place += ":" + strconv.Itoa(row.Line)
 		}
 	}
-	if gather {
-		for _, g := range groupCells(row, b.columns) {
-			c := newHTMLCell(row, g.cell)
-			var names []string
-			for _, i := range g.columns {
-				names = append(names, columnName(&h.r.Columns[i], "×"))
-			}
-			c.Who = inertLine(strings.Join(names, ", "), noteBytes)
-			out.Groups = append(out.Groups, c)
-		}
-	} else {
-		for _, i := range b.columns {
-			out.Cells = append(out.Cells, newHTMLCell(row, cellAt(row, i)))
-		}
+	for n := range b.sets {
+		out.Cells = append(out.Cells, newHTMLCell(row, b.cell(row, n)))
 	}
 	h.diff(row, &out)
 	return out
+}
+
+// htmlSpans sets what stands between backticks as code.
+func htmlSpans(s string) []htmlSpan {
+	parts := strings.Split(s, "`")
+	if len(parts)%2 == 0 {
+		return []htmlSpan{{false, s}}
+	}
+	var all []htmlSpan
+	for i, part := range parts {
+		if part != "" {
+			all = append(all, htmlSpan{i%2 == 1, part})
+		}
+	}
+	return all
 }
 
 func newHTMLCell(row *Row, c Cell) htmlCell {

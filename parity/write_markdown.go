@@ -15,13 +15,14 @@ const (
 	CommentBytes = 65_000
 )
 
-// markdownColumns is how many columns a table may have before values are gathered in one cell.
+// markdownColumns is how many columns a table may have before it is split.
 const markdownColumns = 8
 
 type markdownWriter struct {
 	b     strings.Builder
 	r     *Report
 	limit int
+	full  bool // something found no room: what is worse must not follow what is less
 }
 
 // writeMarkdown writes GitHub's Markdown within o.Bytes. Rows that find no room are counted at the end, the best first to go.
@@ -106,43 +107,33 @@ func (m *markdownWriter) fits(text string) bool {
 
 // block writes one kind of machine's findings and returns how many found no room.
 func (m *markdownWriter) block(b *block) int {
-	wide := len(b.columns) <= markdownColumns
-	head := "\n### " + mdText(orWord(b.machines, "all machines"), 120) + " (" + grouped(len(b.rows)) + ")\n\n| | Key |"
-	if wide {
-		for _, i := range b.columns {
-			head += " " + mdText(columnName(&m.r.Columns[i], "×"), 200) + " |"
+	left := 0
+	for _, p := range b.parts(m.r, markdownColumns) {
+		head := "\n### " + mdText(p.title(m.r, "×"), noteBytes) + " (" + grouped(len(p.rows)) + ")\n\n| | Key |"
+		for n := range p.sets {
+			head += " " + mdText(p.head(m.r, n, "×"), noteBytes) + " |"
 		}
-	} else {
-		head += " Who has what |"
-	}
-	columns := 1
-	if wide {
-		columns = len(b.columns)
-	}
-	head += " What to do |\n|---|---|" + strings.Repeat("---|", columns) + "---|\n"
-	if !m.fits(head) {
-		return len(b.rows)
-	}
-	for n, row := range b.rows {
-		if !m.fits(m.row(b, row, wide)) {
-			return len(b.rows) - n
+		head += " What to do |\n|---|---|" + strings.Repeat("---|", len(p.sets)) + "---|\n"
+		if m.full || !m.fits(head) {
+			m.full = true
+			left += len(p.rows)
+			continue
+		}
+		for n, row := range p.rows {
+			if !m.fits(m.row(p, row)) {
+				m.full = true
+				left += len(p.rows) - n
+				break
+			}
 		}
 	}
-	return 0
+	return left
 }
 
-func (m *markdownWriter) row(b *block, row *Row, wide bool) string {
+func (m *markdownWriter) row(b *block, row *Row) string {
 	line := "| " + mdText(string(row.Severity), 20) + " | " + mdText(row.Section, 80) + " " + mdCode(row.Key, keyBytes) + " |"
-	if wide {
-		for _, i := range b.columns {
-			line += " " + mdCell(row, cellAt(row, i)) + " |"
-		}
-	} else {
-		var parts []string
-		for _, g := range groupCells(row, b.columns) {
-			parts = append(parts, mdCell(row, g.cell)+" "+m.who(g.columns))
-		}
-		line += " " + strings.Join(parts, "<br>") + " |"
+	for n := range b.sets {
+		line += " " + mdCell(row, b.cell(row, n)) + " |"
 	}
 	line += " " + mdText(string(row.Kind), 20)
 	if ref := shouldBe(row); row.Missing > 0 {
@@ -218,13 +209,6 @@ func mdCell(row *Row, c Cell) string {
 		return sign
 	}
 	return sign + " " + mdCode(c.Value, 200)
-}
-
-func orWord(s, otherwise string) string {
-	if s == "" {
-		return otherwise
-	}
-	return s
 }
 
 // mdCode shows text of a machine as code: within it nothing is a link, a mention, an issue's number or markup. Where the text has what even

@@ -17,8 +17,9 @@ const (
 	textLeastCell = 18 // narrower, versions cannot be told apart
 	textMaxKey    = 44
 	textGap       = 2
-	textDiff      = 8 // lines of a row's difference that are shown
-	textNames     = 3 // columns with up to so many machines are named by them
+	textDiff      = 8   // lines of a row's difference that are shown
+	textNames     = 3   // columns with up to so many machines are named by them
+	textFolded    = 400 // bytes of folded names
 )
 
 // The escape sequences a report may contain; none comes from a machine.
@@ -120,26 +121,35 @@ func (t *textWriter) head(s summary) {
 
 // block prints the findings of one kind of machine and returns how many rows were left out.
 func (t *textWriter) block(b *block) int {
-	rows := b.rows
-	if t.budget >= 0 {
-		rows = rows[:min(len(rows), t.budget)]
-		t.budget -= len(rows)
+	parts := []*block{b}
+	if _, fits := t.layout(b); !fits {
+		parts = b.parts(t.r, 0)
 	}
-	if len(rows) > 0 {
+	left := 0
+	for _, p := range parts {
+		all := len(p.rows)
+		if t.budget >= 0 {
+			p.rows = p.rows[:min(all, t.budget)]
+			t.budget -= len(p.rows)
+		}
+		left += all - len(p.rows)
+		if len(p.rows) == 0 {
+			continue
+		}
 		t.line("")
-		name := inertLine(b.machines, keyBytes)
-		if name == "" {
-			name = "all machines"
+		for i, l := range wrapWords(p.title(t.r, t.times)+" ("+counted(all, "row")+")", t.width-2) {
+			if i > 0 {
+				l = "  " + l
+			}
+			t.line(t.paint(styleBold, l))
 		}
-		t.line(t.paint(styleBold, name) + t.paint(styleDim, "  "+counted(len(b.rows), "row")))
-		shown := &block{b.machines, b.columns, rows}
-		if m, fits := t.layout(shown); fits {
-			t.matrix(shown, m)
+		if m, fits := t.layout(p); fits {
+			t.matrix(p, m)
 		} else {
-			t.list(shown)
+			t.list(p)
 		}
 	}
-	return len(b.rows) - len(rows)
+	return left
 }
 
 // layout is the widths of a matrix: severity, key, columns.
@@ -150,14 +160,14 @@ type layout struct {
 
 // layout says how wide the matrix's columns get, and whether it fits at all.
 func (t *textWriter) layout(b *block) (layout, bool) {
-	m := layout{cells: make([]int, len(b.columns))}
+	m := layout{cells: make([]int, len(b.sets))}
 	for _, row := range b.rows {
 		m.severity = max(m.severity, columnsOf(inertLine(string(row.Severity), 20)))
 		m.key = max(m.key, columnsOf(rowKey(row)))
 	}
 	m.key = min(m.key, textMaxKey)
-	for n, i := range b.columns {
-		head := columnName(&t.r.Columns[i], t.times)
+	for n := range b.sets {
+		head := b.head(t.r, n, t.times)
 		m.cells[n] = min(max(textMinCell, columnsOf(head)), textMaxCell)
 		for _, row := range b.rows {
 			m.cells[n] = max(m.cells[n], min(columnsOf(t.cell(row, b, n)), textMaxCell))
@@ -172,7 +182,7 @@ func (t *textWriter) layout(b *block) (layout, bool) {
 	for over > 0 {
 		widest := -1
 		for n, w := range m.cells {
-			head := columnsOf(columnName(&t.r.Columns[b.columns[n]], t.times))
+			head := columnsOf(b.head(t.r, n, t.times))
 			if w > max(textLeastCell, min(head, textMaxCell)) && (widest < 0 || w > m.cells[widest]) {
 				widest = n
 			}
@@ -201,14 +211,14 @@ func rowKey(row *Row) string {
 
 // cell is what stands in the matrix: the sign, and the value where it is not the one that stands further left.
 func (t *textWriter) cell(row *Row, b *block, n int) string {
-	c := cellAt(row, b.columns[n])
+	c := b.cell(row, n)
 	if c.State == "" {
 		return ""
 	}
 	value := t.value(row, c)
 	if c.State == Same {
-		for _, i := range b.columns[:n] {
-			if o := cellAt(row, i); o.State == Same && o.Value == c.Value {
+		for i := range n {
+			if o := b.cell(row, i); o.State == Same && o.Value == c.Value {
 				value = ""
 				break
 			}
@@ -228,16 +238,16 @@ func (t *textWriter) value(row *Row, c Cell) string {
 func (t *textWriter) matrix(b *block, m layout) {
 	gap := strings.Repeat(" ", textGap)
 	line := "  " + padTo("", m.severity) + gap + padTo("", m.key)
-	for n, i := range b.columns {
-		line += gap + padTo(fitMiddle(columnName(&t.r.Columns[i], t.times), m.cells[n], t.dots), m.cells[n])
+	for n := range b.sets {
+		line += gap + padTo(fitMiddle(b.head(t.r, n, t.times), m.cells[n], t.dots), m.cells[n])
 	}
 	t.line(t.paint(styleBold, strings.TrimRight(line, " ")))
 	for at, row := range b.rows {
 		line := "  " + t.paint(severityStyle(row.Severity), padTo(inertLine(string(row.Severity), 20), m.severity)) + gap +
 			padTo(fitMiddle(rowKey(row), m.key, t.dots), m.key)
-		for n := range b.columns {
+		for n := range b.sets {
 			text := padTo(fitMiddle(t.cell(row, b, n), m.cells[n], t.dots), m.cells[n])
-			line += gap + t.paint(cellStyle(cellAt(row, b.columns[n])), text)
+			line += gap + t.paint(cellStyle(b.cell(row, n)), text)
 		}
 		t.line(line)
 		t.diff(row)
@@ -251,13 +261,14 @@ func (t *textWriter) list(b *block) {
 	for at, row := range b.rows {
 		t.line("  " + t.paint(severityStyle(row.Severity), inertLine(string(row.Severity), 20)) + "  " +
 			fitMiddle(rowKey(row), max(20, t.width-14), t.dots))
-		for _, g := range groupCells(row, b.columns) {
-			value := t.value(row, g.cell)
-			if value == "" {
-				value = glyphWords(g.cell)
+		for n, set := range b.sets {
+			c := b.cell(row, n)
+			if c.State == "" {
+				continue
 			}
-			head := glyph(g.cell, t.o.ASCII) + " " + fitMiddle(value, max(12, t.width/2-10), t.dots)
-			t.wrapped("      "+head+"  ", styleDim, t.columnsText(g.columns))
+			value := orWord(t.value(row, c), glyphWords(c))
+			head := glyph(c, t.o.ASCII) + " " + fitMiddle(value, max(12, t.width/2-10), t.dots)
+			t.wrapped("      "+head+"  ", styleDim, setName(t.r, b.all, set, t.times))
 		}
 		t.diff(row)
 		t.advice(b, at)
@@ -330,14 +341,18 @@ func (t *textWriter) advice(b *block, at int) {
 	t.wrapped(lead, "", inertLine(string(row.Kind), 20)+": "+text)
 }
 
-// names says which machines stand behind the columns of a matrix, where they are more or other than their tier's whole.
+// names says which machines stand behind a matrix' columns. Of a block that was split only those are named that differ.
 func (t *textWriter) names(b *block) {
-	for _, i := range b.columns {
-		c := &t.r.Columns[i]
-		if len(c.Machines) == 0 || c.Unreachable {
+	for n, set := range b.sets {
+		if b.split && b.cell(b.rows[0], n).State == Same {
 			continue
 		}
-		t.wrapped("    "+columnName(c, t.times)+": ", styleDim, inertLine(Fold(c.Machines), noteBytes))
+		if len(set) == 1 && t.r.Columns[set[0]].Unreachable {
+			continue
+		}
+		if text := foldedIn(t.r, set); text != "" {
+			t.wrapped("    "+b.head(t.r, n, t.times)+": ", styleDim, text)
+		}
 	}
 }
 
