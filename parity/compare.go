@@ -59,6 +59,7 @@ type machine struct {
 	signature   digest
 	age         ages
 	taken       time.Time
+	upkeep      upkeep
 	manager     Manager
 }
 
@@ -97,6 +98,7 @@ func (c *Comparison) Add(s *Snapshot) error {
 		return nil
 	}
 	system := osOf(s)
+	m.upkeep = upkeepOf(s)
 	m.manager = managerOf(system.id + " " + system.like)
 	m.kind = cmp.Or(m.kind, strings.TrimSpace(system.id+" "+system.version), "unknown")
 	m.asked = c.views.names(s)

@@ -215,17 +215,20 @@ func behind(ref, col *column, order int) string {
 
 func amounts(e *explanation) string {
 	var parts []string
-	for _, a := range []struct {
-		n    int
-		noun string
-	}{{len(e.packages), "package"}, {len(e.files), "file"}} {
-		if a.n == 1 {
-			parts = append(parts, "1 "+a.noun)
-		} else if a.n > 1 {
-			parts = append(parts, fmt.Sprintf("%d %ss", a.n, a.noun))
-		}
+	if n := len(e.packages); n > 0 {
+		parts = append(parts, plural(n, "package"))
+	}
+	if n := len(e.files); n > 0 {
+		parts = append(parts, plural(n, "file"))
 	}
 	return strings.Join(parts, ", ")
+}
+
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 // days is a span in the largest unit that tells it apart from its neighbours.

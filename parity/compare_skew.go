@@ -107,36 +107,37 @@ func (c *Comparison) differences(columns, of []*column, ref *column, tier string
 			}
 		}
 		for _, key := range differing(of, ref, section, place) {
-			row := Row{
-				Kind: Skew, Section: section, Key: key, Machines: ref.Kind, Tier: tier, Cells: make([]Cell, len(columns)),
-			}
-			want := ref.views[section].get(key)
-			if want != nil {
-				row.Reference = clipValue(want.value)
-			}
-			told := false
-			for _, col := range of {
-				cell := c.cell(col, ref, section, key, want)
-				if cell.State == Different || cell.State == Absent {
-					if c.explain(explained, ref, col, section, key, want) {
-						cell.State = Expected
-					} else {
-						told = true
-						if row.Diff == "" {
-							row.Diff, row.Why = details(section, key, want, col.views[section].get(key), ref, col)
-						}
-					}
-				} else if cell.State == Unknown && !(col.views[section] == nil || col.views[section].unknown != "") {
-					told = true
-				}
-				row.Cells[col.index] = cell
-			}
-			if told {
+			if row, told := c.difference(columns, of, ref, section, key, tier, explained); told {
 				rows = append(rows, row)
 			}
 		}
 	}
 	return rows
+}
+
+// difference is the row of one key; false where all that differs is explained.
+func (c *Comparison) difference(columns, of []*column, ref *column, section, key, tier string, explained map[pairOfImages]*explanation) (row Row, told bool) {
+	row = Row{Kind: Skew, Section: section, Key: key, Machines: ref.Kind, Tier: tier, Cells: make([]Cell, len(columns))}
+	want := ref.views[section].get(key)
+	row.Reference = clipValue(textOf(want))
+	for _, col := range of {
+		cell := c.cell(col, ref, section, key, want)
+		switch v := col.views[section]; cell.State {
+		case Different, Absent:
+			if c.explain(explained, ref, col, section, key, want) {
+				cell.State = Expected
+				break
+			}
+			told = true
+			if row.Diff == "" {
+				row.Diff, row.Why = details(section, key, want, v.get(key), ref, col)
+			}
+		case Unknown: // of a section that could not be read at all another row tells
+			told = told || v != nil && v.unknown == ""
+		}
+		row.Cells[col.index] = cell
+	}
+	return row, told
 }
 
 // differing are the keys of a section in which a column that was read differs from ref, or cannot be compared with it.
@@ -152,61 +153,55 @@ func differing(of []*column, ref *column, section string, place bool) []string {
 		return nil
 	}
 	keys := map[string]bool{}
-	done := map[*view]bool{base: true}
+	type seen struct {
+		*view
+		hostKernel bool
+	}
+	done := map[seen]bool{{base, ref.hostKernel}: true}
 	for _, col := range of {
 		v := col.views[section]
 		if v == nil {
 			v = &view{}
 		}
-		if col.Unreachable || done[v] || v.unknown != "" {
+		if col.Unreachable || v.unknown != "" || done[seen{v, col.hostKernel}] {
 			continue
 		}
-		if col.hostKernel == ref.hostKernel {
-			done[v] = true
-		}
-		i, j := 0, 0
-		for i < len(base.facts) || j < len(v.facts) {
-			var a, b *fact
-			if i < len(base.facts) {
-				a = &base.facts[i]
-			}
-			if j < len(v.facts) {
-				b = &v.facts[j]
-			}
-			switch order := compareKeys(a, b); {
-			case order < 0:
-				i++
-				b = nil
-			case order > 0:
-				j++
-				a = nil
-			default:
-				i, j = i+1, j+1
-			}
+		done[seen{v, col.hostKernel}] = true
+		merge(base.facts, v.facts, func(a, b *fact) {
 			one := a
 			if a == nil {
 				one = b
 			}
-			if col.hostKernel != ref.hostKernel && ofKernel(section, one.key) {
-				continue
-			}
-			if (a == nil || b == nil || stateOf(a, b) != Same) && (one.place == place || b != nil && b.place == place) && !(a != nil && b != nil && a.place != b.place && place) {
+			foreign := col.hostKernel != ref.hostKernel && ofKernel(section, one.key)
+			if one.place == place && !foreign && stateOf(a, b) != Same {
 				keys[one.key] = true
 			}
-		}
+		})
 	}
 	return slices.Sorted(maps.Keys(keys))
 }
 
-// compareKeys orders facts of which one may be missing, as after all others.
-func compareKeys(a, b *fact) int {
-	switch {
-	case a == nil:
-		return 1
-	case b == nil:
-		return -1
+// merge calls do for each key of two sorted lists, with nil where one lacks it.
+func merge(a, b []fact, do func(a, b *fact)) {
+	for len(a) > 0 || len(b) > 0 {
+		order := 0
+		switch {
+		case len(a) == 0:
+			order = 1
+		case len(b) == 0:
+			order = -1
+		default:
+			order = strings.Compare(a[0].key, b[0].key)
+		}
+		var x, y *fact
+		if order <= 0 {
+			x, a = &a[0], a[1:]
+		}
+		if order >= 0 {
+			y, b = &b[0], b[1:]
+		}
+		do(x, y)
 	}
-	return strings.Compare(a.key, b.key)
 }
 
 // stateOf is what got is beside want; either may be nil, where a machine does not have it.

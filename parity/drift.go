@@ -80,7 +80,7 @@ func driftOfPackages(col *column, m *manifestIndex, add addDrift) {
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(m.packages)) {
-		if !seen[key] && !(col.hostKernel && ofKernel("packages", key)) {
+		if !seen[key] && (!col.hostKernel || !ofKernel("packages", key)) {
 			add(col, "packages", key, m.packages[key], "removed after the machine was made", Cell{State: Absent})
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -59,10 +60,10 @@ func unfold(text string) []string {
 		}
 		for part := range strings.SplitSeq(inside, ",") {
 			lo, hi, isRange := strings.Cut(part, "-")
-			var a, b int
-			fmt.Sscan(strings.TrimLeft(lo, "0"), &a)
-			if b = a; isRange {
-				fmt.Sscan(strings.TrimLeft(hi, "0"), &b)
+			a, _ := strconv.Atoi(lo)
+			b := a
+			if isRange {
+				b, _ = strconv.Atoi(hi)
 			}
 			for n := a; n <= b; n++ {
 				out = append(out, fmt.Sprintf("%s%0*d", stem, len(lo), n))

@@ -137,3 +137,32 @@ func TestPendingSecurityUpdates(t *testing.T) {
 		t.Errorf("got %+v", r.Rows)
 	}
 }
+
+func TestMachinesThatWaitForARebootOrUpdates(t *testing.T) {
+	b := plainBox().with("os", "reboot_pending", "linux-image-6.1.0-41 is newer than the running 6.1.0-40")
+	r := compare(t, limited(), made("web-1", time.Hour, b), made("web-2", time.Hour, plainBox().with("os", "reboot_pending", "no")))
+	wantRows(t, r, "stale os/reboot in production: production-webA=different(1 of 2: web-1: linux-image-6.1.0-41 is newer than the running 6.1.0-40)")
+	list := func(age time.Duration) box {
+		return plainBox().with("updates", "lists_time", now.Add(-age).Format(time.RFC3339))
+	}
+	wantRows(t, compare(t, limited(), made("web-1", time.Hour, list(time.Hour))))
+	wantRows(t, compare(t, limited(), made("web-1", time.Hour, list(time.Hour).with("updates", "openssl", "3.0.15-1"))),
+		"stale updates/own lists in production: production-webA=different(1 of 1: web-1: 1 security update: openssl)")
+	// trap: lists of last week know nothing of this week.
+	wantRows(t, compare(t, limited(), made("web-1", time.Hour, list(49*time.Hour))), "stale updates/own lists in production (no finding): production-webA=unknown(1 of 1: web-1: its package lists are 2 d old)")
+	wantRows(t, compare(t, limited(), made("web-1", time.Hour, list(48*time.Hour))))
+}
+
+// trap: an hosts file to which Settle added differs in every environment, and says the same.
+func TestHostsFilesAreComparedWithoutWhatSettleLaid(t *testing.T) {
+	hosts := func(own string) box {
+		return plainBox().with("etc", "/etc/hosts", "body:127.0.0.1 localhost\n127.0.1.1 "+own+"\n# evenkeel: machines\n10.1.2.3 "+own+"\n# evenkeel: end\n")
+	}
+	wantRows(t, compare(t, parity.Policy{Baseline: "production"}, snap("production", "web-1", hosts("a")), snap("staging", "web-1", hosts("b")), snap("staging", "web-2", hosts("c"))))
+	evil := hosts("a")
+	evil["etc"]["/etc/hosts"] += "10.9.9.9 deb.debian.org\n"
+	r := compare(t, parity.Policy{Baseline: "production"}, snap("production", "web-1", hosts("a")), snap("staging", "web-1", evil))
+	if len(r.Rows) != 1 || !strings.Contains(r.Rows[0].Diff, "+10.9.9.9 deb.debian.org") {
+		t.Errorf("got %v", said(r))
+	}
+}
