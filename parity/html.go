@@ -69,7 +69,14 @@ type htmlTable struct {
 	Heads    []htmlHead
 	Split    bool
 	Span     int
-	Rows     []htmlRow
+	Runs     []htmlRun
+}
+
+// htmlRun is rows in a sequence for which the same is to be done: that is said once over them, and under a row that is alone.
+type htmlRun struct {
+	Count  string // "": one row
+	Advice htmlRow
+	Rows   []htmlRow
 }
 
 type htmlHead struct{ Name, Machines string }
@@ -296,8 +303,20 @@ func (h *htmlBuilder) table(b *block, rows []*Row, id string) htmlTable {
 		}
 		t.Heads = append(t.Heads, htmlHead{head, foldedIn(h.r, set)})
 	}
-	for _, row := range rows {
-		t.Rows = append(t.Rows, h.row(b, row))
+	for i := 0; i < len(rows); {
+		n := 1
+		for i+n < len(rows) && sameAdvice(rows[i], rows[i+n]) {
+			n++
+		}
+		run := htmlRun{}
+		for _, row := range rows[i : i+n] {
+			run.Rows = append(run.Rows, h.row(b, row))
+		}
+		if n > 1 {
+			run.Count, run.Advice = grouped(n), run.Rows[0]
+		}
+		t.Runs = append(t.Runs, run)
+		i += n
 	}
 	return t
 }

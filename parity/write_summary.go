@@ -432,6 +432,11 @@ func shouldBe(row *Row) string {
 	return row.Reference
 }
 
+// sameAdvice tells rows for which the same is to be done, so that it is said once.
+func sameAdvice(a, b *Row) bool {
+	return a.Fix == b.Fix && a.Kind == b.Kind && a.Waiver == b.Waiver && a.Missing == 0 && b.Missing == 0 && shouldBe(a) == shouldBe(b)
+}
+
 // lacking tells a row whose reference does not have the key: its equal cells are of absence.
 func lacking(row *Row) bool {
 	return row.Reference == "" && (row.Kind == Skew || row.Kind == Drift) &&

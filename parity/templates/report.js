@@ -8,9 +8,20 @@
   if (!form) return;
   const section = document.getElementById("findings");
   const tables = [...section.querySelectorAll("[data-table]")];
-  const rows = tables.map(table => [...table.querySelectorAll("tbody")].map(body => ({
-    body, text: body.textContent.toLowerCase(), severity: body.dataset.severity, kind: body.dataset.kind, tiers: body.dataset.tiers.split("\n"),
-  })));
+  const rows = tables.map(table => {
+    let advice = null;
+    const all = [];
+    for (const body of table.querySelectorAll("tbody")) {
+      if (body.classList.contains("advice")) {
+        advice = body;
+        continue;
+      }
+      if (!body.classList.contains("in")) advice = null;
+      const text = (body.textContent + (advice ? advice.textContent : "")).toLowerCase();
+      all.push({ body, advice, text, severity: body.dataset.severity, kind: body.dataset.kind, tiers: body.dataset.tiers.split("\n") });
+    }
+    return all;
+  });
   const total = rows.reduce((n, r) => n + r.length, 0);
   const text = document.getElementById("text");
   const tier = document.getElementById("tier");
@@ -26,10 +37,12 @@
     let n = 0;
     rows.forEach((all, i) => {
       let here = 0;
+      for (const r of all) if (r.advice) r.advice.hidden = true;
       for (const r of all) {
         const fits = (!severity || severity.has(r.severity)) && (!kind || kind.has(r.kind)) && (!only || r.tiers.includes(only)) &&
           words.every(w => r.text.includes(w));
         r.body.hidden = !fits;
+        if (fits && r.advice) r.advice.hidden = false;
         if (fits) here++;
       }
       tables[i].hidden = here === 0;
