@@ -77,7 +77,8 @@ func NewComparison(policy Policy) (*Comparison, error) {
 	}, nil
 }
 
-// Add takes one snapshot in. s may be changed afterwards; the items of its sections may not.
+// Add takes one snapshot in. s may be changed afterwards; the items of its sections may not. A section's digest is believed: what comes from elsewhere goes
+// through ReadSnapshot first, which checks it.
 func (c *Comparison) Add(s *Snapshot) error {
 	id := machineID{s.Subject.Tier, s.Subject.Env, s.Subject.Project, s.Subject.Name}
 	switch {
@@ -108,11 +109,11 @@ func (c *Comparison) Add(s *Snapshot) error {
 		}
 		v := c.views.of(&s.Sections[i], s)
 		if !v.empty() {
-			m.views = append(m.views, v)
+			m.views = append(m.views, v.view)
 		}
 		c.checked.Facts += len(v.facts)
 		c.checked.Unknown += v.unknowns
-		c.addIdentities(id, &s.Sections[i])
+		c.addIdentities(id, v.name, v.identities)
 	}
 	slices.SortFunc(m.views, func(a, b *view) int { return strings.Compare(a.name, b.name) })
 	m.signature = signatureOf(m)

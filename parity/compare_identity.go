@@ -16,13 +16,9 @@ type identity struct {
 }
 
 // addIdentities remembers who has which.
-func (c *Comparison) addIdentities(id machineID, section *Section) {
-	for i := range section.Items {
-		item := &section.Items[i]
-		if item.Unknown != "" || item.Value == "" || c.views.lane(section, item) != Identity {
-			continue
-		}
-		k := identity{section.Name, item.Key, sha256.Sum256([]byte(content(item.Value)))}
+func (c *Comparison) addIdentities(id machineID, section string, items []*Item) {
+	for _, item := range items {
+		k := identity{section, item.Key, sha256.Sum256([]byte(content(item.Value)))}
 		c.identities[k] = append(c.identities[k], id)
 	}
 }

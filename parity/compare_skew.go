@@ -124,7 +124,7 @@ func (c *Comparison) difference(columns, of []*column, ref *column, section, key
 		cell := c.cell(col, ref, section, key, want)
 		switch v := col.views[section]; cell.State {
 		case Different, Absent:
-			if c.explain(explained, ref, col, section, key, want) {
+			if c.explain(explained, ref, col, section, key, want) || c.expected(ref, col, section, key) {
 				cell.State = Expected
 				break
 			}
@@ -153,20 +153,20 @@ func differing(of []*column, ref *column, section string, place bool) []string {
 		return nil
 	}
 	keys := map[string]bool{}
-	type seen struct {
+	type met struct {
 		*view
 		hostKernel bool
 	}
-	done := map[seen]bool{{base, ref.hostKernel}: true}
+	done := map[met]bool{{base, ref.hostKernel}: true}
 	for _, col := range of {
 		v := col.views[section]
 		if v == nil {
 			v = &view{}
 		}
-		if col.Unreachable || v.unknown != "" || done[seen{v, col.hostKernel}] {
+		if col.Unreachable || v.unknown != "" || done[met{v, col.hostKernel}] {
 			continue
 		}
-		done[seen{v, col.hostKernel}] = true
+		done[met{v, col.hostKernel}] = true
 		merge(base.facts, v.facts, func(a, b *fact) {
 			one := a
 			if a == nil {
@@ -179,6 +179,23 @@ func differing(of []*column, ref *column, section string, place bool) []string {
 		})
 	}
 	return slices.Sorted(maps.Keys(keys))
+}
+
+// expected reports whether both columns have of a key what the definition gives it in their tiers; where it gives nothing, anything.
+func (c *Comparison) expected(ref, col *column, section, key string) bool {
+	said := 0
+	for _, one := range []*column{ref, col} {
+		t := c.policy.tier(one.Tier)
+		if t == nil {
+			continue
+		}
+		value, known := t.Expected[section+"/"+key]
+		if known && value != textOf(one.views[section].get(key)) {
+			return false
+		}
+		said += truth(known)
+	}
+	return said > 0 && ref.Tier != col.Tier
 }
 
 // merge calls do for each key of two sorted lists, with nil where one lacks it.

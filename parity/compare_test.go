@@ -435,3 +435,21 @@ func TestCohortsOfOtherMakersAreComparedAmongThemselves(t *testing.T) {
 		t.Errorf("got %+v", r.Columns)
 	}
 }
+
+func TestWhatTheDefinitionGivesATierIsExpectedThere(t *testing.T) {
+	b := plainBox().with("keys", "deploy SHA256:one", "ssh-ed25519")
+	other := plainBox().with("keys", "deploy SHA256:two", "ssh-ed25519")
+	p := parity.Policy{Baseline: "production", Tiers: []parity.TierPolicy{
+		{Name: "production", Expected: map[string]string{"keys/deploy SHA256:one": "ssh-ed25519", "keys/deploy SHA256:two": ""}},
+		{Name: "staging", Expected: map[string]string{"keys/deploy SHA256:one": "", "keys/deploy SHA256:two": "ssh-ed25519"}},
+	}}
+	wantRows(t, compare(t, p, snap("production", "web-1", b), snap("staging", "web-1", other)))
+	wantRows(t, compare(t, p, snap("production", "web-1", b), snap("staging", "web-1", other.with("keys", "deploy SHA256:evil", "ssh-ed25519"))),
+		"skew keys/deploy SHA256:evil: staging-webA=different(ssh-ed25519)")
+	// The other tier's key is no more welcome than anybody's.
+	wantRows(t, compare(t, p, snap("production", "web-1", b), snap("staging", "web-1", other.with("keys", "deploy SHA256:one", "ssh-ed25519"))),
+		"drift keys/deploy SHA256:one in staging: staging-webA=different(ssh-ed25519)")
+	// One that is gone is missed.
+	wantRows(t, compare(t, p, snap("production", "web-1", b), snap("staging", "web-1", other.without("keys", "deploy SHA256:two"))),
+		"drift keys/deploy SHA256:two in staging: staging-webA=absent")
+}

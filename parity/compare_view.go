@@ -3,6 +3,7 @@
 package parity
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
@@ -65,12 +66,13 @@ func withoutDigest(value string) string {
 
 // views makes views and remembers them.
 type views struct {
-	bySection map[sectionID]*view
+	bySection map[sectionID]seen
 	byContent map[digest]*view
-	lanes     map[[2]string]Lane
+	lanes     map[string]map[string]Lane // by section and key
 	meanings  map[[2]string]string       // by lens and body
 	asked     map[string]map[string]bool // by the names of sections, joined
 	buf       []byte
+	facts     []fact // room for those of one section
 }
 
 // sectionID is what a view depends on, where the section's digest stands for its items.
@@ -80,7 +82,7 @@ type sectionID struct {
 }
 
 func newViews() views {
-	return views{bySection: map[sectionID]*view{}, byContent: map[digest]*view{}, lanes: map[[2]string]Lane{}, meanings: map[[2]string]string{}, asked: map[string]map[string]bool{}}
+	return views{bySection: map[sectionID]seen{}, byContent: map[digest]*view{}, lanes: map[string]map[string]Lane{}, meanings: map[[2]string]string{}, asked: map[string]map[string]bool{}}
 }
 
 // names are the sections of a snapshot, empty ones too; machines share them.
@@ -101,32 +103,50 @@ func (vs *views) names(s *Snapshot) map[string]bool {
 	return set
 }
 
-// of is the view of a section of s.
-func (vs *views) of(section *Section, s *Snapshot) *view {
-	id := sectionID{section.Name, section.Digest, s.KeyID, section.Unknown, s.Subject.HostKernel}
-	if v := vs.bySection[id]; v != nil && section.Digest != "" {
-		return v
-	}
-	v := vs.make(section, s)
-	if known := vs.byContent[v.id]; known != nil {
-		v = known
-	} else {
-		vs.byContent[v.id] = v
-	}
-	if section.Digest != "" {
-		vs.bySection[id] = v
-	}
-	return v
+// seen is what a section comes to: its view, and its items of the identity lane.
+type seen struct {
+	*view
+	identities []*Item
 }
 
-func (vs *views) make(section *Section, s *Snapshot) *view {
+// of is what a section of s comes to.
+func (vs *views) of(section *Section, s *Snapshot) seen {
+	id := sectionID{section.Name, section.Digest, s.KeyID, section.Unknown, s.Subject.HostKernel}
+	if known, ok := vs.bySection[id]; ok && section.Digest != "" {
+		return known
+	}
+	made := vs.make(section, s)
+	if known := vs.byContent[made.id]; known != nil {
+		made.view = known
+	} else {
+		made.facts = slices.Clip(slices.Clone(made.facts))
+		vs.byContent[made.id] = made.view
+	}
+	// What is a machine's own will not be met again.
+	if section.Digest != "" && len(made.identities) == 0 {
+		vs.bySection[id] = made
+	}
+	return made
+}
+
+func (vs *views) make(section *Section, s *Snapshot) seen {
 	v := &view{name: section.Name, unknown: section.Unknown}
 	if v.unknown != "" {
 		v.unknowns = 1
 	}
+	lanes := vs.lanes[section.Name]
+	if lanes == nil {
+		lanes = map[string]Lane{}
+		vs.lanes[section.Name] = lanes
+	}
+	facts := vs.facts[:0]
+	var identities []*Item
 	for i := range section.Items {
 		item := &section.Items[i]
-		lane := vs.lane(section, item)
+		lane := laneIn(lanes, section, item)
+		if lane == Identity && item.Unknown == "" && item.Value != "" {
+			identities = append(identities, item)
+		}
 		if lane != Stable && lane != Place || s.Subject.HostKernel && ofKernel(section.Name, item.Key) {
 			continue
 		}
@@ -143,13 +163,14 @@ func (vs *views) make(section *Section, s *Snapshot) *view {
 		if f.unknown != "" {
 			v.unknowns++
 		}
-		v.facts = append(v.facts, f)
+		facts = append(facts, f)
 	}
-	if !slices.IsSortedFunc(v.facts, byKey) {
-		slices.SortStableFunc(v.facts, byKey)
+	if !slices.IsSortedFunc(facts, byKey) {
+		slices.SortStableFunc(facts, byKey)
 	}
+	vs.facts, v.facts = facts, facts
 	v.id = vs.digest(v)
-	return v
+	return seen{v, identities}
 }
 
 func byKey(a, b fact) int { return strings.Compare(a.key, b.key) }
@@ -191,24 +212,17 @@ func word(said bool, text string) string {
 	return ""
 }
 
-// lane is what an item is good for: by its own word, else by the table, else as its section.
-func (vs *views) lane(section *Section, item *Item) Lane {
+// laneIn is what an item is good for: by its own word, else by the table, else as its section; lanes remembers the table's word.
+func laneIn(lanes map[string]Lane, section *Section, item *Item) Lane {
 	if item.Lane != "" {
 		return item.Lane
 	}
-	id := [2]string{section.Name, item.Key}
-	lane, known := vs.lanes[id]
+	lane, known := lanes[item.Key]
 	if !known {
 		lane = LaneOf(section.Name, item.Key)
-		vs.lanes[id] = lane
+		lanes[item.Key] = lane
 	}
-	if lane == "" {
-		lane = section.Lane
-	}
-	if lane == "" {
-		lane = Stable
-	}
-	return lane
+	return cmp.Or(lane, section.Lane, Stable)
 }
 
 func (vs *views) meaning(path, body string) string {

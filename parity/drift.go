@@ -30,6 +30,7 @@ func (c *Comparison) drift(columns []*column) []Row {
 			continue
 		}
 		c.laid(col, add)
+		c.given(col, add)
 		if col.image == "" {
 			continue
 		}
@@ -167,6 +168,30 @@ func (c *Comparison) laid(col *column, add addDrift) {
 			case f != nil && content(f.value) != files[key]:
 				add(col, "etc", key, digestWord+files[key], "differs from what `env up` lays", Cell{State: Different, Value: f.value})
 			}
+		}
+	}
+}
+
+// given compares facts with what the definition gives them in this tier.
+func (c *Comparison) given(col *column, add addDrift) {
+	t := c.policy.tier(col.Tier)
+	if t == nil {
+		return
+	}
+	for _, subject := range slices.Sorted(maps.Keys(t.Expected)) {
+		section, key, _ := strings.Cut(subject, "/")
+		v := col.views[section]
+		if v != nil && v.unknown != "" || v == nil && !col.members[0].asked[section] {
+			continue
+		}
+		f, want := v.get(key), t.Expected[subject]
+		switch {
+		case f == nil && want != "":
+			add(col, section, key, want, "the definition gives it", Cell{State: Absent})
+		case f != nil && f.unknown != "":
+			add(col, section, key, want, f.unknown, Cell{State: Unknown, Value: f.value})
+		case f != nil && f.value != want:
+			add(col, section, key, want, reason("the definition says otherwise", f), Cell{State: Different, Value: f.value})
 		}
 	}
 }

@@ -54,6 +54,9 @@ type TierPolicy struct {
 	External map[string]string
 	// RebuildAfter is the age limit by kind; under "" that of kinds not named. 0 or absent: no limit.
 	RebuildAfter map[string]time.Duration
+	// Expected are values that the definition gives facts in this tier, SECTION/KEY -> value; "": it is not there. A fact that is so differs from other tiers because
+	// it should; one that is otherwise is a finding.
+	Expected map[string]string
 	// Laid are digests (SHA-256, hex) of files as Settle lays them, machine -> path -> digest, where they are known.
 	Laid map[string]map[string]string
 }
