@@ -190,10 +190,16 @@ func (c *Comparison) promotions(columns, of []*column, ref *column, explained ma
 		if a.Time.After(b.Time) {
 			newer, order, ahead = a.Time, -1, "behind"
 		}
+		if a.Time.Equal(b.Time) { // the recipe changed, not its lock
+			order, ahead = 0, "another recipe"
+		}
 		cell := Cell{State: Expected, Order: order, Value: fmt.Sprintf("%s: %s since %s", ahead, amounts(e), newer.UTC().Format("2 Jan 2006"))}
 		if c.policy.At.Sub(newer) > c.policy.PromoteWithin {
 			cell.State = Different
 			row.Fix = "promote the newer image: `env rebuild --tier " + behind(ref, col, order) + "`"
+			if order == 0 {
+				row.Fix = "bring all tiers to one commit of the recipe: `env rebuild`"
+			}
 		}
 		row.Cells[col.index] = cell
 	}
