@@ -204,8 +204,11 @@ func (m layout) total() int {
 	return n
 }
 
-// rowKey is what a row is about: its section and its key.
+// rowKey is what a row is about: its section, where its severity does not say it already, and its key.
 func rowKey(row *Row) string {
+	if row.Section == string(row.Severity) {
+		return inertLine(row.Key, keyBytes)
+	}
 	return strings.TrimSpace(inertLine(row.Section, keyBytes) + " " + inertLine(row.Key, keyBytes))
 }
 
