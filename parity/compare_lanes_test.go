@@ -65,7 +65,7 @@ func TestLanesOfWhatMoves(t *testing.T) {
 	for key, want := range map[string]parity.Lane{
 		"sysctl/fs.file-nr": parity.Volatile, "sysctl/kernel.random.uuid": parity.Volatile, "sysctl/fs.dentry-state": parity.Volatile, "sysctl/kernel.ns_last_pid": parity.Volatile,
 		"sysctl/net.ipv4.conf.eth0.rp_filter": parity.Place, "sysctl/net.ipv6.conf.ens3.mtu": parity.Place, "sysctl/net.ipv4.neigh.eth0.gc_stale_time": parity.Place,
-		"sysctl/net.ipv4.conf.all.rp_filter": parity.Stable, "sysctl/net.ipv6.conf.default.accept_ra": parity.Stable, "sysctl/net.ipv6.conf.eth0.stable_secret": parity.Identity,
+		"sysctl/net.ipv4.conf.all.rp_filter": parity.Stable, "sysctl/net.ipv6.conf.default.accept_ra": parity.Stable, "sysctl/net.ipv6.conf.eth0.stable_secret": parity.Volatile,
 		"sysctl/net.ipv4.tcp_rmem": parity.Place, "sysctl/vm.swappiness": "", "sysctl/net.ipv4.ip_forward": "",
 		"etc//etc/machine-id": parity.Identity, "etc//etc/ssh/ssh_host_ed25519_key": parity.Identity, "etc//etc/ssh/sshd_config": "", "etc//etc/resolv.conf": parity.Place,
 		"packages/nginx:amd64": "", "etc//etc/shadow": parity.Volatile,

@@ -81,12 +81,16 @@ func tiersOf(columns []*column) []string {
 // kernels says once which tiers run their hosts' kernels, whose facts are not theirs.
 func (c *Comparison) kernels(of []*column, ref *column) {
 	for _, col := range of {
-		if col.hostKernel != ref.hostKernel {
+		if col.hostKernel != ref.hostKernel && !col.Unreachable {
 			tier := col.Tier
 			if ref.hostKernel {
 				tier = ref.Tier
 			}
 			c.note("%s: its machines run their host's kernel, so kernel, modules, sysctl and boot are not compared", tier)
+		}
+		if otherSystem(ref, col) {
+			c.note("%s: its machines %s have another package manager (%s) than those of %s (%s), so packages and archives are not compared by name",
+				col.Tier, col.Kind, col.manager, ref.Tier, ref.manager)
 		}
 	}
 }
@@ -156,24 +160,24 @@ func differing(of []*column, ref *column, section string, place bool) []string {
 	type met struct {
 		*view
 		hostKernel bool
+		manager    Manager
 	}
-	done := map[met]bool{{base, ref.hostKernel}: true}
+	done := map[met]bool{{base, ref.hostKernel, ref.manager}: true}
 	for _, col := range of {
 		v := col.views[section]
 		if v == nil {
 			v = &view{}
 		}
-		if col.Unreachable || v.unknown != "" || done[met{v, col.hostKernel}] {
+		if col.Unreachable || v.unknown != "" || done[met{v, col.hostKernel, col.manager}] {
 			continue
 		}
-		done[met{v, col.hostKernel}] = true
+		done[met{v, col.hostKernel, col.manager}] = true
 		merge(base.facts, v.facts, func(a, b *fact) {
 			one := a
 			if a == nil {
 				one = b
 			}
-			foreign := col.hostKernel != ref.hostKernel && ofKernel(section, one.key)
-			if one.place == place && !foreign && stateOf(a, b) != Same {
+			if one.place == place && !incomparable(ref, col, section, one.key) && stateOf(a, b) != Same {
 				keys[one.key] = true
 			}
 		})
@@ -196,6 +200,16 @@ func (c *Comparison) expected(ref, col *column, section, key string) bool {
 		said += truth(known)
 	}
 	return said > 0 && ref.Tier != col.Tier
+}
+
+// incomparable reports whether a fact of two columns is no matter of same or different: one of them is its host's, or they are of different systems.
+func incomparable(ref, col *column, section, key string) bool {
+	return col.hostKernel != ref.hostKernel && ofKernel(section, key) || otherSystem(ref, col) && byManager(section)
+}
+
+// otherSystem reports whether two columns surely have different package managers.
+func otherSystem(a, b *column) bool {
+	return a.manager != b.manager && a.manager != "" && b.manager != ""
 }
 
 // merge calls do for each key of two sorted lists, with nil where one lacks it.
@@ -245,8 +259,8 @@ func (c *Comparison) cell(col, ref *column, section, key string, want *fact) Cel
 	if col.Unreachable {
 		return Cell{State: Unreachable}
 	}
-	if col.hostKernel != ref.hostKernel && ofKernel(section, key) {
-		return Cell{} // one of the two is its host's
+	if incomparable(ref, col, section, key) {
+		return Cell{}
 	}
 	v := col.views[section]
 	if v == nil && !c.collects(col, section) {
@@ -291,7 +305,7 @@ func (c *Comparison) unread(columns, of []*column, ref *column, section, tier st
 			if !slices.Contains(why, cell.Value) {
 				why = append(why, cell.Value)
 			}
-		case v == nil && !c.collects(col, section) && (col.hostKernel == ref.hostKernel || !ofKernel(section, "")):
+		case v == nil && !c.collects(col, section) && !incomparable(ref, col, section, ""):
 			any = true
 			cell.State = Unknown
 		}

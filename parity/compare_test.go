@@ -453,3 +453,22 @@ func TestWhatTheDefinitionGivesATierIsExpectedThere(t *testing.T) {
 	wantRows(t, compare(t, p, snap("production", "web-1", b), snap("staging", "web-1", other.without("keys", "deploy SHA256:two"))),
 		"drift keys/deploy SHA256:two in staging: staging-webA=absent")
 }
+
+// trap: several versions of one name, as of kernels; the newest decides which is newer.
+func TestAPackageMayHaveSeveralVersions(t *testing.T) {
+	rocky := plainBox().with("os", "id", "rocky").with("packages", "kernel:x86_64", "5.14.0-427.13.1.el9_4, 5.14.0-427.20.1.el9_4")
+	wantRows(t, compare(t, parity.Policy{Baseline: "production"}, snap("production", "web-1", rocky), snap("staging", "web-1", rocky.with("packages", "kernel:x86_64", "5.14.0-427.20.1.el9_4, 5.14.0-427.9.1.el9_4")),
+		snap("ci", "web-1", rocky.with("packages", "kernel:x86_64", "5.14.0-503.1.1.el9_5, 5.14.0-427.13.1.el9_4"))),
+		"skew packages/kernel:x86_64: ci-webA=different(5.14.0-503.1.1.el9_5, 5.14.0-427.13.1.el9_4)> staging-webA=different(5.14.0-427.20.1.el9_4, 5.14.0-427.9.1.el9_4)")
+}
+
+// trap: systems of different distributions are not compared by package names.
+func TestOtherSystemsAreNotComparedByPackageNames(t *testing.T) {
+	b := plainBox()
+	alpine := b.with("os", "id", "alpine").with("packages", "musl:x86_64", "1.2.5-r0").without("packages", "bash:amd64").with("sysctl", "vm.swappiness", "1")
+	r := compare(t, parity.Policy{Baseline: "production"}, snap("production", "web-1", b), snap("staging", "web-1", alpine))
+	wantRows(t, r, "skew os/id: staging-webA=different(alpine)", "skew sysctl/vm.swappiness: staging-webA=different(1)")
+	if len(r.Notes) != 1 || !strings.Contains(r.Notes[0], "staging: its machines web have another package manager (apk) than those of production (dpkg)") {
+		t.Errorf("got notes %q", r.Notes)
+	}
+}

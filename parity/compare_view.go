@@ -13,6 +13,13 @@ import (
 
 type digest = [sha256.Size]byte
 
+// What Compare reads of keys and values, beside what stands in stale_ages.go; all else is text that is equal or not:
+//
+//	etc       key: the path; value: "MODE OWNER:GROUP sha256:HEX" of a file, "MODE OWNER:GROUP -> TARGET" of a symlink, "MODE OWNER:GROUP" of a folder;
+//	          body: the text, where a lens or a diff is wanted of it
+//	packages  key: name:arch; value: versions joined by ", ", each with its state behind a space where that is not plainly installed ("1.2-3 half-configured")
+//	any       a masked value, alone or inside of a text, begins with "hmac:"; an item's Lane, else LaneRules, else its section's lane decides what it is good for
+
 // view is one section as it is compared: the facts by which machines may be told apart, and nothing else. Equal views are one value, so that what thousands
 // of machines share is there once.
 type view struct {
