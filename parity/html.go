@@ -15,9 +15,10 @@ import (
 
 // Bounds of the HTML report: a browser shows so much without effort.
 const (
-	htmlRows  = 4000
-	htmlDiffs = 8 << 20 // bytes of all differences together
-	htmlNotes = 200
+	htmlRows      = 4000
+	htmlDiffs     = 4 << 20 // bytes of all differences together, with what a line costs beyond its text
+	htmlLineBytes = 40
+	htmlNotes     = 200
 )
 
 // htmlColumns is how many columns a table may have before it is split.
@@ -374,12 +375,13 @@ func (h *htmlBuilder) diff(row *Row, out *htmlRow) {
 	if text == "" {
 		return
 	}
-	if len(text) > h.diffs {
+	text = inertBlock(text, diffBytes)
+	cost := len(text) + htmlLineBytes*(1+strings.Count(text, "\n"))
+	if cost > h.diffs {
 		out.DiffCut = "The difference is left out: the report is large enough; the JSON report has it."
 		return
 	}
-	text = inertBlock(text, diffBytes)
-	h.diffs -= len(text)
+	h.diffs -= cost
 	for l := range strings.Lines(text) {
 		out.Diff = append(out.Diff, htmlLine{diffClass(l), strings.TrimRight(l, "\n")})
 	}

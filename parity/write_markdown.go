@@ -31,7 +31,7 @@ func writeMarkdown(w io.Writer, r *Report, o WriteOptions) error {
 	if limit <= 0 {
 		limit = SummaryBytes
 	}
-	tail := markdownTail(r)
+	tail := markdownTail(r, limit/4)
 	m := &markdownWriter{r: r, limit: limit - len(tail) - 1000} // for what is said of the rest
 	s := summarize(r)
 	m.head(s)
@@ -63,14 +63,16 @@ func writeMarkdown(w io.Writer, r *Report, o WriteOptions) error {
 	return err
 }
 
-func markdownTail(r *Report) string {
+// markdownTail is what stands below the tables, in about limit bytes.
+func markdownTail(r *Report, limit int) string {
 	var b strings.Builder
 	for i, n := range r.Notes {
-		if i == 20 {
+		note := "\n> " + mdText(n, 500) + "\n"
+		if b.Len()+len(note) > limit {
 			fmt.Fprintf(&b, "\n> … %s\n", counted(len(r.Notes)-i, "more note"))
 			break
 		}
-		fmt.Fprintf(&b, "\n> %s\n", mdText(n, 500))
+		b.WriteString(note)
 	}
 	fmt.Fprintf(&b, "\n<sub>%s", selfReported)
 	if r.Tool != "" {
@@ -86,14 +88,14 @@ func (m *markdownWriter) head(s summary) {
 	case s.clean(m.r):
 		sign = "✅"
 	case s.findings == 0:
-		sign = "⚠️"
+		sign = "⚠"
 	}
 	v := s.verdict(m.r)
 	title := "Audit"
 	if m.r.Project != "" {
 		title += " of " + mdText(m.r.Project, 120)
 	}
-	fmt.Fprintf(&m.b, "## %s %s\n\n**%s**  \n%s  \n%s\n", sign, title, mdText(v[0], noteBytes), mdText(v[1], noteBytes), mdText(v[2], noteBytes))
+	fmt.Fprintf(&m.b, "## %s %s\n\n**%s**  \n%s  \n%s\n", sign, title, mdText(v[0], 500), mdText(v[1], 500), mdText(v[2], 500))
 }
 
 // fits appends text where there is room for it.

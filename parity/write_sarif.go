@@ -240,7 +240,7 @@ func sarifURI(file, definition string) string {
 	for _, f := range []string{file, definition} {
 		f = path.Clean(strings.ReplaceAll(f, `\`, "/"))
 		if f != "." && f != ".." && !path.IsAbs(f) && !strings.HasPrefix(f, "../") && utf8.ValidString(f) {
-			return strings.TrimPrefix((&url.URL{Path: f}).String(), "./")
+			return strings.ReplaceAll((&url.URL{Path: f}).EscapedPath(), ":", "%3A") // nothing of it is a scheme
 		}
 	}
 	return "env.yaml"

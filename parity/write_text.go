@@ -17,7 +17,8 @@ const (
 	textLeastCell = 18 // narrower, versions cannot be told apart
 	textMaxKey    = 44
 	textGap       = 2
-	textDiff      = 8   // lines of a row's difference that are shown
+	textDiff      = 8 // lines of a row's difference that are shown
+	textNotes     = 100
 	textNames     = 3   // columns with up to so many machines are named by them
 	textFolded    = 400 // bytes of folded names
 )
@@ -428,7 +429,11 @@ func (t *textWriter) notes() {
 		return
 	}
 	t.line("")
-	for _, n := range t.r.Notes {
+	for i, n := range t.r.Notes {
+		if i == textNotes {
+			t.line(t.dots + " " + counted(len(t.r.Notes)-i, "more note"))
+			return
+		}
 		t.wrapped("note: ", "", inertLine(n, noteBytes))
 	}
 }
