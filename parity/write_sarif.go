@@ -154,6 +154,9 @@ func writeSARIF(w io.Writer, r *Report, o WriteOptions) error {
 		if i == 100 {
 			break
 		}
+		if n == "" {
+			continue // a message has text
+		}
 		notes = append(notes, sarifNotification{"note", sarifText{inertLine(n, noteBytes)}})
 	}
 	run.Invocations = []sarifInvocation{{!nothingCompared(r), r.At.UTC().Format("2006-01-02T15:04:05.000Z"), notes}}

@@ -3,9 +3,11 @@
 package parity_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -13,17 +15,17 @@ import (
 	"github.com/evenkeel/evenkeel/parity"
 )
 
-// checkSARIF holds what is written against testdata/sarif.json: the part of SARIF 2.1.0 that we write, with its constraints, and what GitHub
-// asks for beyond it.
-func checkSARIF(t *testing.T, out string) {
-	t.Helper()
-	file := "testdata/sarif.json"
-	if other := os.Getenv("EVENKEEL_SARIF_SCHEMA"); other != "" { // the committee's own, where it is at hand
-		file = other
-	}
+// sarifSchema is testdata/sarif.json, the part of SARIF 2.1.0 that we write, with its constraints and what GitHub asks for beyond it; or the
+// committee's own, where it is at hand.
+var sarifSchema = sync.OnceValues(func() (*jsonschema.Schema, error) {
 	c := jsonschema.NewCompiler()
 	c.AssertFormat()
-	schema, err := c.Compile(file)
+	return c.Compile(cmp.Or(os.Getenv("EVENKEEL_SARIF_SCHEMA"), "testdata/sarif.json"))
+})
+
+func checkSARIF(t *testing.T, out string) {
+	t.Helper()
+	schema, err := sarifSchema()
 	if err != nil {
 		t.Fatal(err)
 	}

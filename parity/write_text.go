@@ -13,7 +13,8 @@ import (
 const (
 	textWidth     = 100
 	textMinCell   = 6
-	textMaxCell   = 28
+	textMaxCell   = 48
+	textMaxHead   = 28
 	textLeastCell = 18 // narrower, versions cannot be told apart
 	textMaxKey    = 44
 	textGap       = 2
@@ -169,7 +170,7 @@ func (t *textWriter) layout(b *block) (layout, bool) {
 	m.key = min(m.key, textMaxKey)
 	for n := range b.sets {
 		head := b.head(t.r, n, t.times)
-		m.cells[n] = min(max(textMinCell, columnsOf(head)), textMaxCell)
+		m.cells[n] = min(max(textMinCell, columnsOf(head)), textMaxHead)
 		for _, row := range b.rows {
 			m.cells[n] = max(m.cells[n], min(columnsOf(t.cell(row, b, n)), textMaxCell))
 		}
@@ -184,7 +185,7 @@ func (t *textWriter) layout(b *block) (layout, bool) {
 		widest := -1
 		for n, w := range m.cells {
 			head := columnsOf(b.head(t.r, n, t.times))
-			if w > max(textLeastCell, min(head, textMaxCell)) && (widest < 0 || w > m.cells[widest]) {
+			if w > max(textLeastCell, min(head, textMaxHead)) && (widest < 0 || w > m.cells[widest]) {
 				widest = n
 			}
 		}
@@ -231,6 +232,15 @@ func (t *textWriter) cell(row *Row, b *block, n int) string {
 	return strings.TrimSpace(glyph(c, t.o.ASCII) + " " + value)
 }
 
+// cut says in full what differs and found no room in the matrix.
+func (t *textWriter) cut(b *block, row *Row, m layout) {
+	for n := range b.sets {
+		if c := b.cell(row, n); c.State != Same && columnsOf(t.cell(row, b, n)) > m.cells[n] {
+			t.wrapped("    "+b.head(t.r, n, t.times)+": ", "", t.cell(row, b, n))
+		}
+	}
+}
+
 func (t *textWriter) value(row *Row, c Cell) string {
 	text := cellText(row, c)
 	if t.o.ASCII && text == "∅" {
@@ -254,6 +264,7 @@ func (t *textWriter) matrix(b *block, m layout) {
 			line += gap + t.paint(cellStyle(b.cell(row, n)), text)
 		}
 		t.line(line)
+		t.cut(b, row, m)
 		t.diff(row)
 		t.advice(b, at)
 	}
