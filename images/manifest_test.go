@@ -31,7 +31,7 @@ func stored(t *testing.T, key, manifest string) *images.Store {
 		t.Fatal(err)
 	}
 	w := tar.NewWriter(z)
-	for name, text := range map[string]string{"./etc/motd": "hello", "./usr/share/evenkeel/manifest.json": manifest} {
+	for name, text := range map[string]string{"./etc/motd": "hello", "./etc/binary": "a\x00b", "./etc/large": strings.Repeat("x", 65<<10), "./usr/text": "no", "./usr/share/evenkeel/manifest.json": manifest} {
 		if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644, Size: int64(len(text))}); err != nil {
 			t.Fatal(err)
 		}
@@ -60,6 +60,9 @@ func TestTheManifestOfAStoredImage(t *testing.T) {
 		m, err := s.Manifest(t.Context(), key)
 		if err != nil || m.Recipe != "web" || len(m.Packages) != 1 {
 			t.Fatalf("from %s: got %+v, %v", from, m, err)
+		}
+		if texts, err := s.Texts(t.Context(), key); err != nil || len(texts) != 1 || texts["/etc/motd"] != "hello" {
+			t.Errorf("from %s: got the texts %v, %v", from, texts, err)
 		}
 	}
 	if err := os.WriteFile(filepath.Join(s.Dir(), "images", key, "manifest.json"), []byte("{"), 0o600); err != nil {

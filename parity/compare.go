@@ -169,7 +169,8 @@ func (c *Comparison) Report() (*Report, error) {
 	for _, kind := range kindsOf(columns) {
 		rows = append(rows, c.skew(columns, kind, baseline)...)
 	}
-	rows = append(rows, c.drift(columns)...)
+	drift := c.drift(columns)
+	rows = append(c.withoutDrift(rows, drift, columns, baseline), drift...)
 	rows = append(rows, c.stale(columns)...)
 	rows = append(rows, c.inventory(columns)...)
 	rows = append(rows, c.identical(columns)...)

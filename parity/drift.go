@@ -3,6 +3,7 @@
 package parity
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -14,7 +15,7 @@ import (
 func (c *Comparison) drift(columns []*column) []Row {
 	type at struct{ tier, kind, section, key string }
 	rows := map[at]*Row{}
-	add := func(col *column, section, key, reference, why string, cell Cell) {
+	add := func(col *column, section, key, reference, why string, cell Cell) *Row {
 		cell.Value = clipValue(cell.Value)
 		k := at{col.Tier, col.Kind, section, key}
 		if rows[k] == nil {
@@ -24,6 +25,7 @@ func (c *Comparison) drift(columns []*column) []Row {
 			}
 		}
 		rows[k].Cells[col.index] = cell
+		return rows[k]
 	}
 	for _, col := range columns {
 		if col.Unreachable {
@@ -40,7 +42,7 @@ func (c *Comparison) drift(columns []*column) []Row {
 			continue
 		}
 		driftOfPackages(col, m, add)
-		c.driftOfFiles(col, m, add)
+		c.driftOfFiles(columns, col, m, add)
 	}
 	var out []Row
 	for k, row := range rows {
@@ -59,7 +61,7 @@ func (c *Comparison) drift(columns []*column) []Row {
 	return out
 }
 
-type addDrift = func(col *column, section, key, reference, why string, cell Cell)
+type addDrift = func(col *column, section, key, reference, why string, cell Cell) *Row
 
 func driftOfPackages(col *column, m *manifestIndex, add addDrift) {
 	v := col.views["packages"]
@@ -97,7 +99,7 @@ func reason(text string, f *fact) string {
 // appended are files of the image to which Settle or the seed adds, by their meaning compared with other machines only.
 func appended(key string) bool { return key == "/etc/hosts" }
 
-func (c *Comparison) driftOfFiles(col *column, m *manifestIndex, add addDrift) {
+func (c *Comparison) driftOfFiles(columns []*column, col *column, m *manifestIndex, add addDrift) {
 	v := col.views["etc"]
 	if v == nil || v.unknown != "" {
 		return
@@ -116,8 +118,9 @@ func (c *Comparison) driftOfFiles(col *column, m *manifestIndex, add addDrift) {
 		case !there:
 			add(col, "etc", f.key, "", reason("not in the image", f), Cell{State: Different, Value: f.value})
 		default:
-			if in := fileDiffers(e, f.value); in != "" {
-				add(col, "etc", f.key, entryText(e.Mode, e.SHA256, e.Link, e.UID, e.GID), reason("differs from the image in "+in, f), Cell{State: Different, Value: f.value})
+			if in, diff := c.fileDrift(columns, col, m, f); in != "" {
+				row := add(col, "etc", f.key, entryText(e.Mode, e.SHA256, e.Link, e.UID, e.GID), reason("differs from the image in "+in, f), Cell{State: Different, Value: f.value})
+				row.Diff = cmp.Or(row.Diff, diff)
 			}
 		}
 	}

@@ -5,6 +5,7 @@ package parity_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/evenkeel/evenkeel/images"
 	"github.com/evenkeel/evenkeel/parity"
@@ -70,7 +71,17 @@ func TestDriftFromTheImage(t *testing.T) {
 
 func TestDriftOfOneMachineAmongMany(t *testing.T) {
 	r := compare(t, driftPolicy(), imaged("web-1", asMade()), imaged("web-2", asMade()), imaged("web-3", asMade().with("packages", "gcc:amd64", "4:12")))
-	wantRows(t, r, "skew packages/gcc:amd64: production-webB=different(4:12)", "drift packages/gcc:amd64 in production: production-webB=different(4:12)")
+	wantRows(t, r, "drift packages/gcc:amd64 in production: production-webB=different(4:12)")
+	// What both tiers' machines drifted in differently is skew too.
+	p := driftPolicy()
+	p.Manifests["j"] = p.Manifests["k"]
+	staging := snap("staging", "web-1", asMade().with("packages", "gcc:amd64", "4:13"))
+	staging.Subject.ImageKey = "j"
+	wantRows(t, compare(t, p, imaged("web-1", asMade().with("packages", "gcc:amd64", "4:12")), staging), "skew packages/gcc:amd64: staging-webA=different(4:13)>",
+		"drift packages/gcc:amd64 in production: production-webA=different(4:12)", "drift packages/gcc:amd64 in staging: staging-webA=different(4:13)")
+	// As are a machine's whose image is not known.
+	staging.Subject.ImageKey = ""
+	wantRows(t, compare(t, p, imaged("web-1", asMade()), staging), "skew packages/gcc:amd64: staging-webA=different(4:13)")
 }
 
 func TestAnUnknownImageIsSaid(t *testing.T) {
@@ -100,5 +111,48 @@ func TestWhatSettleLaidIsComparedWithWhatItLays(t *testing.T) {
 				t.Errorf("got %v", got)
 			}
 		}
+	}
+}
+
+func TestImagesExplainFilesToo(t *testing.T) {
+	p := driftPolicy()
+	other := *p.Manifests["k"]
+	other.Files = append(other.Files[:0:0], other.Files...)
+	other.Files[0].SHA256, other.Time = sum("newer\n"), now.Add(-time.Hour)
+	p.Manifests["j"], p.PromoteWithin = &other, 24*time.Hour
+	staging := snap("staging", "web-1", asMade().with("etc", "/etc/motd", "body:newer\n").with("etc", "/etc/machine-id", "0444 root:root sha256:5").with("etc", "/etc/motd.twin", "0644 root:root sha256:"+sum("newer\n")))
+	staging.Subject.ImageKey = "j"
+	wantRows(t, compare(t, p, imaged("web-1", asMade()), staging), "skew images/web (no finding): staging-webA=expected(ahead: 2 files since 21 Nov 2026)>")
+	p.Baseline = "staging"
+	wantRows(t, compare(t, p, imaged("web-1", asMade()), staging), "skew images/web (no finding): production-webA=expected(behind: 2 files since 21 Nov 2026)<")
+	p.PromoteWithin = time.Minute
+	if r := compare(t, p, imaged("web-1", asMade()), staging); len(r.Rows) != 1 || !strings.Contains(r.Rows[0].Fix, "--tier production") || r.Rows[0].File != "images/web.yaml" {
+		t.Errorf("got %+v", r.Rows)
+	}
+}
+
+// A change without meaning is none, where a machine as the image shows what the image says; one with meaning is shown in its statements.
+func TestAMeaninglessChangeIsNoDrift(t *testing.T) {
+	p := driftPolicy()
+	m := *p.Manifests["k"]
+	const text = "# c\nPort 22\nPermitRootLogin no\n"
+	m.Files = append(m.Files[:len(m.Files):len(m.Files)], images.Entry{Path: "/etc/ssh/sshd_config", Type: "file", Mode: "0644", SHA256: sum(text)})
+	p.Manifests["k"] = &m
+	with := func(text string) box { return asMade().with("etc", "/etc/ssh/sshd_config", "body:"+text) }
+	wantRows(t, compare(t, p, imaged("web-1", with(text)), imaged("web-2", with("port 22\nPermitRootLogin   no\n"))))
+	r := compare(t, p, imaged("web-1", with(text)), imaged("web-2", with("port 22\nPermitRootLogin yes\n")))
+	if len(r.Rows) != 1 || r.Rows[0].Kind != parity.Drift || !strings.Contains(r.Rows[0].Diff, "-permitrootlogin no\n+permitrootlogin yes\n") {
+		t.Errorf("got %+v", r.Rows)
+	}
+	// The image's own text tells as well, where there is no other machine.
+	p.Texts = map[string]map[string]string{"k": {"/etc/ssh/sshd_config": text}}
+	wantRows(t, compare(t, p, imaged("web-1", with("port 22\nPermitRootLogin   no\n"))))
+	if r := compare(t, p, imaged("web-1", with("Port 23\nPermitRootLogin no\n"))); len(r.Rows) != 1 || r.Rows[0].Diff != "--- image\n+++ production A\n@@ -2 +2 @@\n-port 22\n+port 23\n" {
+		t.Errorf("got %+v", r.Rows)
+	}
+	p.Texts = nil
+	// Nobody shows what the image says: its digest is another, and that is all there is.
+	if r := compare(t, p, imaged("web-1", with("port 22\nPermitRootLogin   no\n"))); len(r.Rows) != 1 {
+		t.Errorf("got %v", said(r))
 	}
 }

@@ -36,6 +36,8 @@ type Policy struct {
 	Severities []SeverityRule // the first that matches wins; before those of Compare's own
 	// Manifests by image key. Machines of other images are not compared with theirs, and that is said.
 	Manifests map[string]*images.Manifest
+	// Texts are those of the images' files below /etc, by image key and path (images.Store.Texts): with them drift is told by meaning, and shown.
+	Texts map[string]map[string]string
 	// Recipes are the files that machines of a kind are made by, relative to the project, by kind: where a report points to.
 	Recipes map[string]string
 	// Pending are security updates, "nginx 1.22.1-9+deb12u3", by image key: locked packages that the archives' signed indexes of today supersede.
