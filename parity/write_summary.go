@@ -350,14 +350,13 @@ func foldedIn(r *Report, set []int) string {
 func setName(r *Report, among, set []int, times string) string {
 	var parts []string
 	for _, tier := range tierOrder(r) {
-		var own []int // positions within the tier, of those that were read
-		count, of := 0, 0
+		own, of, count := 0, 0, 0 // columns of the tier in the set, and in all; machines in the set
 		first, last := "", ""
 		var runs []string
 		flush := func() {
-			switch {
-			case first == "":
-			case first == last:
+			switch first {
+			case "":
+			case last:
 				runs = append(runs, first)
 			default:
 				runs = append(runs, first+"-"+last)
@@ -374,7 +373,7 @@ func setName(r *Report, among, set []int, times string) string {
 				flush()
 				continue
 			}
-			own = append(own, i)
+			own++
 			count += columnCount(c)
 			last = inertLine(c.Variant, 20)
 			if first == "" {
@@ -384,9 +383,9 @@ func setName(r *Report, among, set []int, times string) string {
 		flush()
 		name := inertLine(tier, 80)
 		switch {
-		case len(own) == 0:
+		case own == 0:
 			continue
-		case len(own) == of && of > 1:
+		case own == of && of > 1:
 			name = "all of " + name
 		default:
 			name = strings.TrimSpace(name + " " + strings.Join(runs, ","))
