@@ -174,8 +174,9 @@ func (c *Comparison) Report() (*Report, error) {
 	rows = append(rows, c.stale(columns)...)
 	rows = append(rows, c.inventory(columns)...)
 	rows = append(rows, c.identical(columns)...)
+	severities := append(slices.Clone(c.policy.Severities), ownSeverities()...)
 	for i := range rows {
-		c.finish(&rows[i], columns)
+		finish(&rows[i], columns, severities)
 	}
 	c.waive(rows, columns, r)
 	sortRows(rows, columns)
@@ -209,8 +210,8 @@ func (c *Comparison) note(format string, args ...any) {
 }
 
 // finish gives a row what follows from the rest of it.
-func (c *Comparison) finish(row *Row, columns []*column) {
-	row.Severity = cmp.Or(row.Severity, severityOf(append(slices.Clone(c.policy.Severities), ownSeverities()...), row.Section, row.Key))
+func finish(row *Row, columns []*column, severities []SeverityRule) {
+	row.Severity = cmp.Or(row.Severity, severityOf(severities, row.Section, row.Key))
 	row.Fingerprint = fingerprint(row)
 	row.Counts = row.Missing > 0 || slices.ContainsFunc(row.Cells, func(cell Cell) bool { return cell.State == Different || cell.State == Absent })
 	if row.Fix == "" {

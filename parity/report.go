@@ -112,5 +112,5 @@ type WaiverUse struct {
 	ID    string    `json:"id"`
 	Owner string    `json:"owner"`
 	Until time.Time `json:"until"`
-	State string    `json:"state"` // used, unused, expired
+	State string    `json:"state"` // used, unused, expired; unknown: what it may cover was not read
 }

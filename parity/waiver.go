@@ -26,14 +26,21 @@ func (c *Comparison) waive(rows []Row, columns []*column, r *Report) {
 		if !row.Counts {
 			continue
 		}
+		var about []int // the waivers that match the row
+		for k := range c.policy.Waivers {
+			if matches(c.policy.Waivers[k].Match, row.Section+"/"+row.Key) {
+				about = append(about, k)
+			}
+		}
 		for j := range row.Cells {
 			cell := &row.Cells[j]
 			if cell.State != Different && cell.State != Absent {
 				continue
 			}
-			for k := range c.policy.Waivers {
+			was := *cell
+			for _, k := range about {
 				w := &c.policy.Waivers[k]
-				if !covers(w, row, cell, columns[j]) {
+				if !covers(w, &was, columns[j]) {
 					continue
 				}
 				used[k] = true
@@ -43,11 +50,10 @@ func (c *Comparison) waive(rows []Row, columns []*column, r *Report) {
 				}
 				cell.State = Waived
 				row.Waiver = cmp.Or(row.Waiver, w.ID)
-				break
 			}
 		}
 		if row.Missing > 0 {
-			c.waiveMissing(row, used, ended)
+			c.waiveMissing(row, about, used, ended)
 		}
 		row.Counts = row.Missing > 0 && row.Waiver == "" || slices.ContainsFunc(row.Cells, func(cell Cell) bool { return cell.State == Different || cell.State == Absent })
 		if row.Waiver != "" {
@@ -59,6 +65,8 @@ func (c *Comparison) waive(rows []Row, columns []*column, r *Report) {
 		use := WaiverUse{ID: w.ID, Owner: w.Owner, Until: w.Until, State: "used"}
 		if w.Until.Before(c.policy.At) {
 			use.State = "expired"
+		} else if !used[k] && !c.looked(columns, w.Tier) {
+			use.State = "unknown"
 		} else if !used[k] {
 			use.State = "unused"
 		}
@@ -66,18 +74,38 @@ func (c *Comparison) waive(rows []Row, columns []*column, r *Report) {
 		switch {
 		case ended[k]:
 			c.note("the waiver %s ended on %s: what it covered is a finding again (%s)", w.ID, day, w.Owner)
-		case !used[k]:
+		case !used[k] && c.looked(columns, w.Tier):
 			c.note("the waiver %s covers nothing any more: remove it (%s)", w.ID, w.Owner)
-		case w.Until.Before(c.policy.At.Add(WaiverNotice)):
+		case used[k] && w.Until.Before(c.policy.At.Add(WaiverNotice)):
 			c.note("the waiver %s ends on %s: what it covers is a finding then (%s)", w.ID, day, w.Owner)
 		}
 	}
 }
 
-func (c *Comparison) waiveMissing(row *Row, used, ended []bool) {
-	for k := range c.policy.Waivers {
+// looked reports whether all of a tier ("": of every tier that was asked for) was read.
+func (c *Comparison) looked(columns []*column, tier string) bool {
+	there := false
+	for _, col := range columns {
+		if tier == "" || col.Tier == tier {
+			if col.Unreachable {
+				return false
+			}
+			there = true
+		}
+	}
+	for _, t := range c.policy.Tiers {
+		if t.Unlisted != "" && (tier == "" || t.Name == tier) {
+			return false
+		}
+		there = there || t.Name == tier
+	}
+	return there
+}
+
+func (c *Comparison) waiveMissing(row *Row, about []int, used, ended []bool) {
+	for _, k := range about {
 		w := &c.policy.Waivers[k]
-		if !matches(w.Match, row.Section+"/"+row.Key) || w.Tier != "" && w.Tier != row.Tier || w.Machines != "" && w.Machines != row.Machines || w.Value != "" && w.Value != row.Reference {
+		if w.Tier != "" && w.Tier != row.Tier || w.Machines != "" && w.Machines != row.Machines || w.Value != "" && w.Value != row.Reference {
 			continue
 		}
 		used[k] = true
@@ -89,9 +117,9 @@ func (c *Comparison) waiveMissing(row *Row, used, ended []bool) {
 	}
 }
 
-// covers reports whether w is about a cell, its day aside.
-func covers(w *envs.Waiver, row *Row, cell *Cell, col *column) bool {
-	if w.Tier != "" && w.Tier != col.Tier || w.Machines != "" && w.Machines != col.Kind || !matches(w.Match, row.Section+"/"+row.Key) {
+// covers reports whether w, which matches the row, is about a cell, its day aside.
+func covers(w *envs.Waiver, cell *Cell, col *column) bool {
+	if w.Tier != "" && w.Tier != col.Tier || w.Machines != "" && w.Machines != col.Kind {
 		return false
 	}
 	return w.Value == "" || w.Value == cell.Value || cell.State == Absent && w.Value == absentValue

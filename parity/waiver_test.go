@@ -43,7 +43,9 @@ func TestAWaiverCoversUntilItsDay(t *testing.T) {
 		"ends soon":       {waiver("packages/nginx:*", now.AddDate(0, 0, 13)), "skew packages/nginx:amd64 (no finding): ci-webA=waived(1.22.1-11)> staging-webA=waived(1.22.1-10)>", "ends on 2026-12-04", "used"},
 		"its last second": {waiver("packages/nginx:*", now), "skew packages/nginx:amd64 (no finding): ci-webA=waived(1.22.1-11)> staging-webA=waived(1.22.1-10)>", "ends on 2026-11-21", "used"},
 		"expired":         {waiver("packages/nginx:*", now.Add(-time.Second)), "skew packages/nginx:amd64: ci-webA=different(1.22.1-11)> staging-webA=different(1.22.1-10)>", "ended on 2026-11-21: what it covered is a finding again", "expired"},
-		"covers nothing":  {waiver("packages/vim:*", far), "skew packages/nginx:amd64: ci-webA=different(1.22.1-11)> staging-webA=different(1.22.1-10)>", "covers nothing any more: remove it", "unused"},
+		"a tier that was not looked at": {envs.Waiver{ID: "w1", Match: "packages/vim:*", Tier: "elsewhere", Reason: "r", Owner: "o", Until: far},
+			"skew packages/nginx:amd64: ci-webA=different(1.22.1-11)> staging-webA=different(1.22.1-10)>", "", "unknown"},
+		"covers nothing": {waiver("packages/vim:*", far), "skew packages/nginx:amd64: ci-webA=different(1.22.1-11)> staging-webA=different(1.22.1-10)>", "covers nothing any more: remove it", "unused"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := waived(t, c.w)
