@@ -38,9 +38,17 @@ func fixOf(row *Row, columns []*column) string {
 	case row.Kind == Drift && strings.HasPrefix(row.Key, "/etc/evenkeel/"):
 		return fmt.Sprintf("`env up --tier %s` lays it again", tier)
 	case row.Kind == Drift:
-		return fmt.Sprintf("rebuild %s in %s (`env rebuild`), or keep the change by saying it in the recipe", Fold(machines), tier)
+		return rebuild(machines, tier) + ", or keep the change by saying it in the recipe"
 	case row.Kind == Skew && len(tiers) == 1:
-		return fmt.Sprintf("rebuild %s in %s (`env rebuild`); if it is meant, say it under tiers.%s of env.yaml, or waive it: `env audit --accept FILE`", Fold(machines), tier, tier)
+		return fmt.Sprintf("%s; if it is meant, say it under tiers.%s of env.yaml, or waive it: `env audit --accept FILE`", rebuild(machines, tier), tier)
 	}
 	return "rebuild what differs (`env rebuild --tier TIER`); if it is meant, say it under tiers of env.yaml, or waive it: `env audit --accept FILE`"
+}
+
+// rebuild is the command for few machines, and words for many.
+func rebuild(machines []string, tier string) string {
+	if len(machines) <= 4 {
+		return fmt.Sprintf("`env rebuild %s --tier %s`", strings.Join(machines, " "), tier)
+	}
+	return fmt.Sprintf("rebuild %s in %s (`env rebuild`)", Fold(machines), tier)
 }

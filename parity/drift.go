@@ -4,7 +4,6 @@ package parity
 
 import (
 	"cmp"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -145,7 +144,7 @@ func entryText(mode, sum, link string, uid, gid int) string {
 	if link != "" {
 		return "-> " + link
 	}
-	text := fmt.Sprintf("%s %d:%d", mode, uid, gid)
+	text := mode + " " + ownerName(uid) + ":" + ownerName(gid)
 	if sum != "" {
 		text += " " + digestWord + sum
 	}
