@@ -60,7 +60,7 @@ func inertText(s string, limit int, lines bool) string {
 		}
 	}
 	if left > 0 {
-		fmt.Fprintf(&b, " … (%s more)", counted(left, "byte"))
+		fmt.Fprintf(&b, " ... (%s more)", counted(left, "byte"))
 	}
 	return b.String()
 }
@@ -142,6 +142,23 @@ func takeLast(s string, n int) string {
 
 // padTo fills inert text with spaces up to n columns.
 func padTo(s string, n int) string { return s + strings.Repeat(" ", max(0, n-columnsOf(s))) }
+
+// asciiOnly writes what is beyond ASCII as escapes.
+func asciiOnly(s string) string {
+	if plainASCII(s) {
+		return s
+	}
+	var b strings.Builder
+	for _, r := range s {
+		if r < 0x80 {
+			b.WriteRune(r)
+			continue
+		}
+		q := strconv.QuoteRuneToASCII(r)
+		b.WriteString(q[1 : len(q)-1])
+	}
+	return b.String()
+}
 
 // counted is a number with its noun: 1 machine, 1,204 machines.
 func counted(n int, noun string) string {

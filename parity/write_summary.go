@@ -346,6 +346,9 @@ func foldedIn(r *Report, set []int) string {
 	return inertLine(strings.Join(parts, "; "), foldedBytes)
 }
 
+// namedRuns is how many runs of variants a name spells out.
+const namedRuns = 6
+
 // setName names columns in few words: production A ×147, dev B-D ×9, all of staging ×52.
 func setName(r *Report, among, set []int, times string) string {
 	var parts []string
@@ -388,6 +391,9 @@ func setName(r *Report, among, set []int, times string) string {
 		case own == of && of > 1:
 			name = "all of " + name
 		default:
+			if len(runs) > namedRuns {
+				runs = append(runs[:namedRuns], "...")
+			}
 			name = strings.TrimSpace(name + " " + strings.Join(runs, ","))
 		}
 		parts = append(parts, name+" "+times+grouped(count))

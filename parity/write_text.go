@@ -89,10 +89,23 @@ func (t *textWriter) paint(style, s string) string {
 	return style + s + styleOff
 }
 
-func (t *textWriter) line(s string) { _, _ = t.WriteString(strings.TrimRight(s, " ") + "\n") }
+func (t *textWriter) line(s string) {
+	if t.o.ASCII {
+		s = asciiOnly(s)
+	}
+	_, _ = t.WriteString(strings.TrimRight(s, " ") + "\n")
+}
 
-// wrapped prints prose under an indent; following lines stand under the first's text.
+// wrapped prints prose after a lead; following lines stand under the first's text. A lead that takes half of the width gets lines of its own.
 func (t *textWriter) wrapped(lead, style, s string) {
+	if columnsOf(lead) > t.width/2 {
+		text := strings.TrimLeft(lead, " ")
+		margin := lead[:len(lead)-len(text)]
+		for _, l := range wrapWords(text, t.width-len(margin)) {
+			t.line(margin + l)
+		}
+		lead = margin + "  "
+	}
 	indent := strings.Repeat(" ", columnsOf(lead))
 	for i, l := range wrapWords(s, t.width-columnsOf(lead)) {
 		if i > 0 {
@@ -111,9 +124,6 @@ func (t *textWriter) head(s summary) {
 		style = styleYellow
 	}
 	for i, l := range s.verdict(t.r) {
-		if t.o.ASCII {
-			l = strings.ReplaceAll(l, "…", "..")
-		}
 		if i > 0 {
 			style = ""
 		}
