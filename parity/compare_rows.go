@@ -42,7 +42,7 @@ func fixOf(row *Row, columns []*column) string {
 	case row.Kind == Skew && len(tiers) == 1:
 		return fmt.Sprintf("%s; if it is meant, say it under tiers.%s of env.yaml, or waive it: `env audit --accept FILE`", rebuild(machines, tier), tier)
 	}
-	return "rebuild what differs (`env rebuild --tier TIER`); if it is meant, say it under tiers of env.yaml, or waive it: `env audit --accept FILE`"
+	return "rebuild what differs (`env rebuild NAME --tier TIER`); if it is meant, say it under tiers of env.yaml, or waive it: `env audit --accept FILE`"
 }
 
 // rebuild is the command for few machines, and words for many.

@@ -128,7 +128,7 @@ func (c *Comparison) pending(columns, of []*column) []Row {
 				rows[name] = &Row{
 					Kind: Stale, Section: "updates", Key: name, Machines: col.Kind, Tier: col.Tier, Reference: clipValue(version), Cells: make([]Cell, len(columns)),
 					Why: "the archives have a security update that the image's lock has not",
-					Fix: fmt.Sprintf("`env image lock --update`, then `env rebuild --tier %s`", col.Tier),
+					Fix: fmt.Sprintf("`env image lock --update`, then `env rebuild %s --tier %s`", col.Kind, col.Tier),
 				}
 			}
 			rows[name].Cells[col.index] = Cell{State: Different, Order: -1}
