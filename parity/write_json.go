@@ -15,10 +15,12 @@ import (
 // writeJSON writes the report whole. Characters that do not print are written as escapes of JSON, so that the file is harmless on a
 // terminal and still means the same.
 func writeJSON(w io.Writer, r *Report, _ WriteOptions) error {
+	whole := *r // lists are lists, also empty ones
+	whole.Collectors, whole.Columns, whole.Rows = notNil(r.Collectors), notNil(r.Columns), notNil(r.Rows)
 	said := struct {
 		*Report
 		Source string `json:"source"`
-	}{r, selfReported}
+	}{&whole, selfReported}
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetIndent("", "  ")
@@ -47,4 +49,11 @@ func inertJSON(data []byte) []byte {
 		}
 	}
 	return b.Bytes()
+}
+
+func notNil[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
 }
