@@ -34,7 +34,7 @@ func newRawQEMU(ctx context.Context, b *bench, project string) (*rawQEMU, error)
 	if err != nil {
 		return nil, fmt.Errorf("cannot see the image: %w", err)
 	}
-	q := &rawQEMU{dir: b.dir, disk: files["qcow2"].Path, kernel: files["kernel"].Path, initrd: files["initrd"].Path, seed: filepath.Join(b.dir, "seed.tar")}
+	q := &rawQEMU{dir: b.dir, disk: files["qcow2"].Path, kernel: files[kernelFormat()].Path, initrd: files["initrd"].Path, seed: filepath.Join(b.dir, "seed.tar")}
 	if q.identity, err = ssh.LoadIdentity("", filepath.Join(b.dir, "identity")); err != nil {
 		return nil, err
 	}
@@ -94,7 +94,7 @@ func (q *rawQEMU) boot(ctx context.Context) (time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
 	for {
-		client, err := ssh.Dial(ctx, ssh.Target{Address: fmt.Sprintf("127.0.0.1:%d", port), User: providers.LoginUser, HostCA: q.hostCA, Principal: rawName, Identity: q.identity})
+		client, err := ssh.Dial(ctx, ssh.Target{Address: fmt.Sprintf("127.0.0.1:%d", port), User: providers.LoginUser, HostCA: q.hostCA, Principal: rawName, Identity: q.identity, FirstByte: time.Second})
 		if err == nil {
 			err = client.Run(ctx, ssh.Command{Line: "true"})
 			_ = client.Close()
@@ -124,6 +124,14 @@ func cpuModel() string {
 		return "host"
 	}
 	return "qemu64"
+}
+
+// kernelFormat is the kernel that the libvirt provider boots.
+func kernelFormat() string {
+	if machineHasKVM() {
+		return string(images.Kernel)
+	}
+	return string(images.VMLinux)
 }
 
 func freePort() (int, error) {
