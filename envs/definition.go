@@ -25,6 +25,7 @@ type Definition struct {
 	Machines map[string]Kind           `json:"machines"`
 	Default  string                    `json:"default,omitempty"`
 	Tiers    map[string]Tier           `json:"tiers"`
+	Parity   Parity                    `json:"parity,omitzero"`
 	Recipes  map[string]*images.Recipe `json:"-"` // by the path as written, relative to Dir
 
 	places map[string]problem.Problem // where a value stands, by its path, for problems that only a plan shows
@@ -91,6 +92,8 @@ type Kind struct {
 	Data     []Data            `json:"data,omitempty"` // sorted by name
 	Code     []Code            `json:"code,omitempty"`
 	Rebuild  Rebuild           `json:"rebuild,omitzero"`
+
+	RebuildAfter time.Duration `json:"rebuild_after,omitempty"` // how old these machines may get; 0: as elsewhere said (Definition.RebuildAfter)
 }
 
 // Anywhere is the From of a Rule that publishes a port.
@@ -114,15 +117,17 @@ type Health struct {
 
 // Tier is one place. What it overrides is an allowed difference.
 type Tier struct {
-	Provider  string                 `json:"provider"`
-	Config    json.RawMessage        `json:"config,omitempty"` // the provider's own block, decoded by it
-	Settings  map[string]string      `json:"settings,omitempty"`
-	Secrets   map[string]Secret      `json:"secrets,omitempty"`
-	Access    *Access                `json:"access,omitempty"` // what it names (user, keys, user_ca) takes the place of the definition's
-	Protected bool                   `json:"protected,omitempty"`
-	Machines  map[string]Override    `json:"machines,omitempty"`
-	Publish   map[string]map[int]int `json:"publish,omitempty"` // machine name -> port -> loopback port
-	Local     bool                   `json:"local,omitempty"`   // env.local.yaml changes it; where it changes the provider there is no Config
+	Provider     string                 `json:"provider"`
+	Config       json.RawMessage        `json:"config,omitempty"` // the provider's own block, decoded by it
+	Settings     map[string]string      `json:"settings,omitempty"`
+	Secrets      map[string]Secret      `json:"secrets,omitempty"`
+	Access       *Access                `json:"access,omitempty"` // what it names (user, keys, user_ca) takes the place of the definition's
+	Protected    bool                   `json:"protected,omitempty"`
+	Machines     map[string]Override    `json:"machines,omitempty"`
+	Publish      map[string]map[int]int `json:"publish,omitempty"`       // machine name -> port -> loopback port
+	RebuildAfter time.Duration          `json:"rebuild_after,omitempty"` // how old machines may get here; 0: as elsewhere said
+	Audit        bool                   `json:"audit,omitempty"`         // an audit that cannot list its machines is incomplete
+	Local        bool                   `json:"local,omitempty"`         // env.local.yaml changes it; where it changes the provider there is no Config
 }
 
 // Override is what a tier may change of a kind; zero values leave it.
@@ -132,11 +137,12 @@ type Override struct {
 	Memory int64 `json:"memory,omitempty"`
 	Disk   int64 `json:"disk,omitempty"`
 
-	Settings map[string]string `json:"settings,omitempty"`
-	Secrets  map[string]Secret `json:"secrets,omitempty"`
-	Data     map[string]int64  `json:"data,omitempty"`     // size by the disk's name
-	Rebuild  *Rebuild          `json:"rebuild,omitempty"`  // takes the place of the kind's
-	External string            `json:"external,omitempty"` // host:port that stands for the kind: no machine is made
+	Settings     map[string]string `json:"settings,omitempty"`
+	Secrets      map[string]Secret `json:"secrets,omitempty"`
+	Data         map[string]int64  `json:"data,omitempty"`    // size by the disk's name
+	Rebuild      *Rebuild          `json:"rebuild,omitempty"` // takes the place of the kind's
+	RebuildAfter time.Duration     `json:"rebuild_after,omitempty"`
+	External     string            `json:"external,omitempty"` // host:port that stands for the kind: no machine is made
 }
 
 // Plan is what one tier of a definition comes to: pure data, the same for the same files. Machines are sorted by name.

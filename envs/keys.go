@@ -7,8 +7,7 @@ import "github.com/evenkeel/evenkeel/internal/strictyaml"
 // What a definition may say, with what a later version will know.
 var (
 	topKeys = strictyaml.Keys{
-		Now:   []string{"evenkeel", "name", "id", "image", "settings", "secrets", "access", "tls", "snapshots", "machines", "default", "tiers"},
-		Later: []string{"parity"},
+		Now: []string{"evenkeel", "name", "id", "image", "settings", "secrets", "access", "tls", "snapshots", "machines", "default", "tiers", "parity"},
 	}
 	accessKeys    = strictyaml.Keys{Now: []string{"user", "keys", "user_ca"}}
 	secretKeys    = strictyaml.Keys{Now: []string{"env", "command", "file", "sops", "key"}}
@@ -17,8 +16,9 @@ var (
 	kindKeys      = strictyaml.Keys{
 		Now: []string{
 			"count", "image", "cpus", "memory", "disk", "allow", "health", "stateless", "data", "code", "settings", "secrets", "rebuild",
+			"rebuild_after",
 		},
-		Later: []string{"services", "rebuild_after", "protected", "snapshots"},
+		Later: []string{"services", "protected", "snapshots"},
 	}
 	ruleKeys    = strictyaml.Keys{Now: []string{"from", "port", "proto"}}
 	healthKeys  = strictyaml.Keys{Now: []string{"http", "tcp", "exec", "within"}}
@@ -26,11 +26,10 @@ var (
 	codeKeys    = strictyaml.Keys{Now: []string{"from", "to"}}
 	rebuildKeys = strictyaml.Keys{Now: []string{"order", "downtime"}}
 	tierKeys    = strictyaml.Keys{
-		Now:   []string{"provider", "config", "settings", "secrets", "access", "protected", "machines", "publish"},
-		Later: []string{"ttl", "via", "rebuild", "rebuild_after", "parity", "audit", "snapshots"},
+		Now:   []string{"provider", "config", "settings", "secrets", "access", "protected", "machines", "publish", "rebuild_after", "audit"},
+		Later: []string{"ttl", "via", "rebuild", "parity", "snapshots"},
 	}
 	overrideKeys = strictyaml.Keys{
-		Now:   []string{"external", "count", "cpus", "memory", "disk", "data", "settings", "secrets", "rebuild"},
-		Later: []string{"rebuild_after"},
+		Now: []string{"external", "count", "cpus", "memory", "disk", "data", "settings", "secrets", "rebuild", "rebuild_after"},
 	}
 )

@@ -89,6 +89,9 @@ func (l *loader) load(doc *strictyaml.Doc) error {
 		return err
 	}
 	l.finishTiers(top.Get("default"))
+	if err := l.parity(top.Get("parity")); err != nil {
+		return err
+	}
 	l.def.Access = l.access(top.Get("access"))
 	l.def.Access.User = cmp.Or(l.def.Access.User, DefaultUser)
 	l.oneMeaning()

@@ -102,6 +102,8 @@ func (l *loader) kind(e strictyaml.Entry, image *strictyaml.Node, shared string)
 		Data:      disks,
 		Code:      l.code(f.Get("code"), disks),
 		Rebuild:   rebuild(f.Get("rebuild"), disks),
+
+		RebuildAfter: age(f.Get("rebuild_after")),
 	}
 }
 

@@ -143,6 +143,7 @@ func TestSchemaAndDecoderKnowTheSameKeys(t *testing.T) {
 		"data":     {s.Defs["data"].Properties, head + "machines: {web: {data: [{KEY: }]}}\n"},
 		"code":     {s.Defs["code"].Properties, head + "machines: {web: {code: [{KEY: }]}}\n"},
 		"rebuild":  {s.Defs["rebuild"].Properties, head + "machines: {web: {rebuild: {KEY: }}}\n"},
+		"waiver":   {s.Defs["waiver"].Properties, head + "machines: {web: {}}\ntiers: {ci: {provider: fake}}\nparity: {waivers: [{KEY: }]}\n"},
 		"rule":     {s.Defs["rule"].Properties, head + "machines: {web: {allow: [{KEY: }]}}\n"},
 		"health":   {s.Defs["health"].Properties, head + "machines: {web: {health: {KEY: }}}\n"},
 		"tier":     {s.Defs["tier"].Properties, head + "machines: {web: {}}\ntiers: {ci: {KEY: }}\n"},

@@ -72,6 +72,8 @@ func (l *loader) readTiers(n *strictyaml.Node) {
 			t.Access = &access
 		}
 		t.Protected = f.Get("protected").Bool()
+		t.RebuildAfter = age(f.Get("rebuild_after"))
+		t.Audit = f.Get("audit").Bool()
 		t.Machines = map[string]Override{}
 		l.overrides(t, f.Get("machines"), overrideKeys)
 		l.pins(t, f.Get("publish"))
@@ -123,6 +125,7 @@ func (l *loader) override(e strictyaml.Entry, was Override, keys strictyaml.Keys
 		r := rebuild(n, disks)
 		was.Rebuild = &r
 	}
+	was.RebuildAfter = cmp.Or(age(f.Get("rebuild_after")), was.RebuildAfter)
 	if n := f.Get("external"); n != nil {
 		was.External = l.external(n)
 	}

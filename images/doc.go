@@ -49,6 +49,8 @@
 //     the root has grown. A step that fails stops the rest; the next start goes on from it. The marker is on the machine's own disk, so the
 //     steps run again on a machine that was rebuilt, whose data disks hold what its predecessor left: a step that makes data has to
 //     look first whether it is there.
+//   - evenkeel-external.timer: where there is an /etc/evenkeel/external, looks up every minute the hosts that stand for kinds of machines,
+//     by the script that came with it.
 //   - /etc/resolv.conf is the link to systemd-resolved's stub. Where the seed or a container's engine put a plain file in its place,
 //     that file is all there is, and resolved does not run.
 //   - the initial RAM disk has two ways. Where the root lies on a virtio disk: one modprobe, one mount, no udev. Wherever that way meets what it

@@ -22,6 +22,8 @@ type LogOptions struct {
 	Unit   string        // of this unit only
 	Boot   bool          // since the machine's last boot
 	Full   bool          // records with all their fields, not just those that LogRecord names
+
+	after string // go on behind the record of this cursor, whatever else is asked for
 }
 
 func (o LogOptions) line() string {
@@ -33,17 +35,21 @@ func (o LogOptions) line() string {
 	if o.Follow {
 		words = append(words, "--follow")
 	}
-	if o.Boot {
-		words = append(words, "--boot")
-	}
-	if o.Since != "" {
-		add("--since", o.Since)
-	}
-	if o.Ago > 0 {
-		add("--since", fmt.Sprintf("-%ds", int64((o.Ago+time.Second-1)/time.Second)))
-	}
 	if o.Unit != "" {
 		add("--unit", o.Unit)
+	}
+	switch {
+	case o.after != "":
+		add("--after-cursor", o.after)
+		add("--lines", "all")
+		return strings.Join(words, " ")
+	case o.Since != "":
+		add("--since", o.Since)
+	case o.Ago > 0:
+		add("--since", fmt.Sprintf("-%ds", int64((o.Ago+time.Second-1)/time.Second)))
+	}
+	if o.Boot {
+		words = append(words, "--boot")
 	}
 	if o.Lines >= 0 {
 		add("--lines", strconv.Itoa(o.Lines))
@@ -60,7 +66,8 @@ type LogFailure struct {
 }
 
 // Logs hands the records of the named machines' journals (all where names is empty) to out, merged by time, one after the other. A machine that cannot be read is
-// told to failed at once and holds up the others for logPatience at most. It returns when all journals ended, or ctx did, which is no error while
+// told to failed at once and holds up the others for logPatience at most; one that is lost while o.Follow is told too, and read on from where it was when it
+// answers again. It returns when all journals ended, or ctx did, which is no error while
 // o.Follow; an error of out ends it and is returned. out and failed are not called by two at once.
 func (c *Core) Logs(ctx context.Context, names []string, o LogOptions, out func(LogRecord) error, failed func(LogFailure)) error {
 	picked, err := c.pick(names)
@@ -80,7 +87,7 @@ func (c *Core) Logs(ctx context.Context, names []string, o LogOptions, out func(
 		m.readers.Go(func() {
 			err := errors.New("it does not exist")
 			if ok {
-				err = c.journal(run, there, o, m, s)
+				err = c.journalOn(run, there, o, m, s)
 			}
 			m.end(s, err)
 		})
@@ -94,15 +101,44 @@ func (c *Core) Logs(ctx context.Context, names []string, o LogOptions, out func(
 	return err
 }
 
-// journal reads one machine's journal into s.
-func (c *Core) journal(ctx context.Context, there Machine, o LogOptions, m *merge, s *logSource) error {
+// logRedial is the pause before a machine that was lost is asked for again.
+const logRedial = 2 * time.Second
+
+// journalOn reads one machine's journal, and while it is followed goes on after the connection was lost.
+func (c *Core) journalOn(ctx context.Context, there Machine, o LogOptions, m *merge, s *logSource) error {
+	for {
+		lines := &logLines{machine: s.name, send: func(r LogRecord) error { return m.send(ctx, s, r) }}
+		err := c.journal(ctx, there, o, m, s, lines)
+		connected, _, _ := s.state()
+		exit, ended := errors.AsType[*ssh.ExitError](err)
+		if !o.Follow || !connected || ctx.Err() != nil || ended && exit.Signal == "" && exit.Status < 128 { // journalctl does not like the question
+			return err
+		}
+		if err != nil {
+			m.lost(s, fmt.Errorf("%w; it is read on when it answers again", err))
+		}
+		if lines.cursor != "" {
+			o.after = lines.cursor
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(logRedial):
+		}
+		if have, err := c.found(ctx); err == nil {
+			there = have.now[s.name] // it may answer elsewhere now
+		}
+	}
+}
+
+// journal reads one machine's journal into lines.
+func (c *Core) journal(ctx context.Context, there Machine, o LogOptions, m *merge, s *logSource, lines *logLines) error {
 	client, err := c.Dial(ctx, there, "")
 	if err != nil {
 		return err
 	}
 	defer client.Close()
 	m.begin(s)
-	lines := &logLines{machine: s.name, send: func(r LogRecord) error { return m.send(ctx, s, r) }}
 	var said tailBuffer
 	if err := client.Run(ctx, ssh.Command{Line: o.line(), Stdout: lines, Stderr: &said}); err != nil {
 		return withOutput(err, &said)

@@ -86,6 +86,16 @@ func (m *merge) send(ctx context.Context, s *logSource, r LogRecord) error {
 	}
 }
 
+// lost says that s sends nothing for a while, and why. It is told once.
+func (m *merge) lost(s *logSource, err error) {
+	s.mu.Lock()
+	if s.err == nil {
+		s.err = err
+	}
+	s.mu.Unlock()
+	m.signal()
+}
+
 // end says that s sends no more, and why; nil at its journal's end.
 func (m *merge) end(s *logSource, err error) {
 	s.mu.Lock()
@@ -118,7 +128,7 @@ func (m *merge) run(ctx context.Context, out func(LogRecord) error, failed func(
 	for ctx.Err() == nil {
 		open := slices.DeleteFunc(slices.Clone(m.sources), func(s *logSource) bool { return !s.take() })
 		for _, s := range m.sources {
-			if _, over, err := s.state(); over && err != nil && !s.told && ctx.Err() == nil {
+			if _, _, err := s.state(); err != nil && !s.told && ctx.Err() == nil {
 				s.told = true
 				failed(LogFailure{s.name, err})
 			}

@@ -32,6 +32,7 @@ type logLines struct {
 	send    func(LogRecord) error
 	line    []byte
 	long    bool
+	cursor  string // of the last record handed on
 }
 
 func (l *logLines) Write(p []byte) (int, error) {
@@ -75,7 +76,13 @@ func (l *logLines) flush() error {
 	}
 	l.line, l.long = l.line[:0], false
 	r.Machine = l.machine
-	return l.send(r)
+	if err := l.send(r); err != nil {
+		return err
+	}
+	if at := fieldText(r.Fields["__CURSOR"]); at != "" {
+		l.cursor = at
+	}
+	return nil
 }
 
 // ParseLogRecord reads one line of `journalctl --output=json` (systemd.journal-fields(7)). Values are strings, arrays of bytes where they are no text, arrays of

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -78,11 +79,13 @@ func TestJournalsAreMergedByTime(t *testing.T) {
 }
 
 func TestFollowedJournalsKeepTheirOrderWithinAWindow(t *testing.T) {
+	sent := make(chan struct{})
 	c, _ := journals(t, func(ctx context.Context, machine int, s *sshtest.Session) {
 		if machine == 1 {
 			line(s.Stdout, 10, "b")
+			close(sent)
 		} else {
-			time.Sleep(100 * time.Millisecond)
+			<-sent
 			line(s.Stdout, 9, "a")
 		}
 		<-ctx.Done()
@@ -90,6 +93,29 @@ func TestFollowedJournalsKeepTheirOrderWithinAWindow(t *testing.T) {
 	text, _ := logs(t, c, providers.LogOptions{Follow: true}, func(text string) bool { return strings.Contains(text, ":b") })
 	if want := "web-2:9:a web-1:10:b"; text != want {
 		t.Errorf("got %s, want %s", text, want)
+	}
+}
+
+func TestAFollowedMachineThatIsLostIsReadOnFromWhereItWas(t *testing.T) {
+	var asked atomic.Int32
+	c, _ := journals(t, func(ctx context.Context, machine int, s *sshtest.Session) {
+		switch {
+		case machine == 2:
+			<-ctx.Done()
+		case asked.Add(1) == 1:
+			_, _ = io.WriteString(s.Stdout, `{"__REALTIME_TIMESTAMP":"1000000","MESSAGE":"before","__CURSOR":"c;1"}`+"\n")
+			s.ExitSignal = "TERM" // as when it shuts down
+		default:
+			if !strings.Contains(s.Command, "--after-cursor='c;1'") {
+				t.Errorf("asked %s, want it from the cursor on", s.Command)
+			}
+			line(s.Stdout, 2, "after")
+			<-ctx.Done()
+		}
+	})
+	text, failures := logs(t, c, providers.LogOptions{Follow: true, Lines: 10}, func(text string) bool { return strings.Contains(text, "after") })
+	if text != "web-1:1:before web-1:2:after" || len(failures) != 1 || !strings.Contains(failures[0], "it is read on when it answers again") {
+		t.Errorf("got %s, failures %v", text, failures)
 	}
 }
 

@@ -328,38 +328,64 @@ func TestACancelledSurgeKeepsTheOldMachine(t *testing.T) {
 
 func TestOfTwoMachinesThatADeadSurgeLeftOneStays(t *testing.T) {
 	dead := errors.New("killed")
+	// beforeTheOldGoes leaves a new machine that is finished and healthy.
+	beforeTheOldGoes := func(t *testing.T, c *providers.Core) {
+		w := watch(c)
+		w.fail["delete web-1"] = dead
+		if _, err := c.Rebuild(t.Context(), []string{"web-1"}, providers.RollOptions{DestroyData: true}); !errors.Is(err, dead) {
+			t.Fatalf("got %v", err)
+		}
+	}
+	full := surging("1")
+	full.Stateless = false
+	other := surging("1")
+	other.Memory *= 2
 	cases := []struct {
 		name  string
+		made  envs.Machine // what both are made from
 		leave func(*testing.T, *providers.Core)
+		plan  envs.Machine
+		lock  bool // protected
 		want  string
 	}{
-		{"the new one, finished and healthy", func(t *testing.T, c *providers.Core) {
-			w := watch(c)
-			w.fail["delete web-1"] = dead
-			if _, err := c.Rebuild(t.Context(), []string{"web-1"}, providers.RollOptions{}); !errors.Is(err, dead) {
-				t.Fatalf("got %v", err)
-			}
-		}, "web-1b"},
-		{"the old one, where the new one is unfinished", func(t *testing.T, c *providers.Core) { leaveAs(t.Context(), t, c, "web-1b") }, "web-1"},
+		{"the new one, finished and healthy", surging("1"), beforeTheOldGoes, surging("1"), false, "web-1b"},
+		{"the old one, where the new one is unfinished", surging("1"), func(t *testing.T, c *providers.Core) { leaveAs(t.Context(), t, c, "web-1b") }, surging("1"), false, "web-1"},
+		{"the old one, where the new one is not healthy", surging("1"), beforeTheOldGoes, sick(surging("1")), false, "web-1"},
+		{"the old one, where neither is what the plan wants", surging("1"), beforeTheOldGoes, other, false, "web-1"},
+		{"the old one, where it may hold data", full, beforeTheOldGoes, full, false, "web-1"},
+		{"the old one, where it is protected", surging("1"), beforeTheOldGoes, surging("1"), true, "web-1"},
 	}
 	for _, test := range cases {
 		t.Run(test.name, func(t *testing.T) {
 			at := world(t, served)
-			c := at(surging("1"))
+			c := at(test.made)
 			up(t, c, providers.UpOptions{})
-			test.leave(t, at(surging("1")))
-			if changes, err := c.Diff(t.Context()); err != nil || changes[0].Action != providers.Settle {
-				t.Errorf("plan says %+v, %v; want that something is to be settled", changes, err)
+			test.leave(t, at(test.made))
+			ids := map[string]string{}
+			both, err := c.Provider.ListMachines(t.Context(), c.Plan.Env)
+			if err != nil {
+				t.Fatal(err)
 			}
-			res := up(t, c, providers.UpOptions{})
+			for _, m := range both {
+				ids[m.Name] = m.ID
+			}
+			c = at(test.plan)
+			c.Plan.Protected = test.lock
+			if changes, err := c.Diff(t.Context()); err != nil || changes[0].Action == providers.Same {
+				t.Errorf("plan says %+v, %v; want that something is to be done", changes, err)
+			}
+			_, upErr := c.Up(t.Context(), providers.UpOptions{})
 			left, err := c.Provider.ListMachines(t.Context(), c.Plan.Env)
-			if err != nil || len(left) != 1 || left[0].Name != test.want {
-				t.Fatalf("there are %+v, %v; want %s", left, err, test.want)
+			if err != nil || len(left) != 1 || left[0].ID != ids[test.want] {
+				t.Fatalf("there are %+v, %v; want %s of %v", left, err, test.want, ids)
 			}
-			if !res.Changed() || len(res.Machines) != 1 || res.Machines[0].Name != "web-1" {
-				t.Errorf("up came to %+v", res)
+			if test.plan.Health.Exec != "" {
+				return // it is sick, and up said so
 			}
-			if again := up(t, c, providers.UpOptions{}); again.Changed() {
+			if upErr != nil {
+				t.Fatal(upErr)
+			}
+			if again := up(t, c, providers.UpOptions{}); again.Changed() || again.Machines[0].Name != "web-1" {
 				t.Errorf("up again changed %+v", again.Changes)
 			}
 		})

@@ -109,7 +109,8 @@ func Packages(release string) []string {
 // Services are the units to enable and to mask in every image. A unit to mask need not exist.
 func Services() (enable, mask []string) {
 	enable = []string{
-		"evenkeel-seed.service", "evenkeel-data.service", "evenkeel-grow.service", "evenkeel-firstboot.service", "evenkeel-coldplug.service",
+		"evenkeel-seed.service", "evenkeel-data.service", "evenkeel-grow.service", "evenkeel-firstboot.service", "evenkeel-external.timer",
+		"evenkeel-coldplug.service",
 		"nftables.service", "ssh.service", "systemd-networkd.service", "systemd-resolved.service", "systemd-timesyncd.service",
 	}
 	mask = []string{

@@ -21,11 +21,17 @@ func (w *work) carry(ctx context.Context) (*Result, error) {
 		return nil, err
 	}
 	for _, p := range w.todo.alike {
-		sum, known := w.sides.hostSums[p]
-		if !known {
-			sum = w.base.Records[p].Sum
+		r := w.base.Records[p]
+		if sum, known := w.sides.hostSums[p]; known {
+			r.Sum = sum
 		}
-		w.note(p, record{Sum: sum, Host: settled(w.here[p].Time, w.clock), Machine: settled(w.there.tree[p].Time, w.clockThere())}, w.here[p])
+		if here := w.here[p].Time; r.Host != here {
+			r.Host = settled(here, w.clock)
+		}
+		if there := w.there.tree[p].Time; r.Machine != there {
+			r.Machine = settled(there, w.clockThere())
+		}
+		w.note(p, r, w.here[p])
 	}
 	for _, p := range w.todo.gone {
 		w.forget(p)
@@ -111,11 +117,11 @@ func (w *work) toMachine(ctx context.Context, res *Result) error {
 	if len(w.todo.push)+len(w.todo.dropThere) == 0 && id == "" {
 		return nil
 	}
-	p := &push{host: w.host, machine: w.machine, have: w.there, keep: w.here, tell: w.measure("to the machine", len(w.todo.push))}
+	p := &push{host: w.host, machine: w.machine, have: w.there, keep: w.here, drop: w.todo.dropThere, tell: w.measure("to the machine", len(w.todo.push))}
 	if err := p.send(ctx, w.here, w.todo.push); err != nil {
 		return err
 	}
-	left, err := p.commit(ctx, w.todo.dropThere, id)
+	left, err := p.commit(ctx, id)
 	if err != nil {
 		return err
 	}

@@ -164,7 +164,8 @@ func cmpEOF(err error) error {
 }
 
 // Download copies source of the machine to to on this computer, as cp does: into to where that is a folder, else as to. Permission bits are kept, times are
-// not. A file appears whole or not at all; a folder is added to what is there, through no link out of it, and may be there in part after a failure.
+// not. A file appears whole or not at all; a folder is added to what is there, through no link out of it, and may be there in part after a failure. Killed, it
+// may leave a file .evenkeel-* beside.
 func Download(ctx context.Context, client *ssh.Client, source, to string, o CopyOptions) (err error) {
 	defer func() {
 		if err != nil {

@@ -21,6 +21,7 @@ type host struct {
 	dir   string
 	root  *os.Root
 	rules rules
+	stage string // folder in dir for files that are not whole yet; one for each pair, so that what a killed sync left is known for what it is
 }
 
 func openHost(ctx context.Context, dir string) (*host, error) {

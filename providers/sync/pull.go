@@ -34,6 +34,10 @@ func pull(ctx context.Context, h *host, m machine, was, from tree, paths []strin
 	if len(paths) == 0 {
 		return done, left, nil
 	}
+	if err := h.root.Mkdir(h.stage, 0o700); err != nil {
+		return done, left, err
+	}
+	defer func() { _ = h.root.RemoveAll(h.stage) }() // the next sync tries again
 	var names bytes.Buffer
 	for _, p := range paths {
 		left[p] = "it changed on the machine meanwhile" // until it came
@@ -115,7 +119,7 @@ func (h *host) receive(name string, was tree, e entry, hd *tar.Header, content i
 	if err := h.folder(dir); err != nil {
 		return pulled{}, err
 	}
-	temp := path.Join(dir, ours+rand.Text())
+	temp := path.Join(h.stage, rand.Text())
 	defer func() { _ = h.root.Remove(temp) }() // renamed as a rule
 	sum, err := h.lay(temp, h.mode(name, e), e, content)
 	if err != nil {

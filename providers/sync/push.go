@@ -30,7 +30,8 @@ type push struct {
 	host    *host
 	machine machine
 	have    *scanned
-	keep    tree // what the host holds: folders of it stay
+	keep    tree     // what the host holds: folders of it stay
+	drop    []string // to be deleted on the machine
 	tell    func(files, bytes int64)
 
 	stage  string
@@ -65,13 +66,15 @@ func (p *push) send(ctx context.Context, from tree, paths []string) error {
 
 func (p *push) write(ctx context.Context, to io.Writer, from tree, paths []string) error {
 	w := tar.NewWriter(to)
-	// The commands that follow overwrite nothing that is newer than this.
-	clock, err := nanoseconds(p.have.started)
-	if err != nil {
-		return err
-	}
-	if err := w.WriteHeader(&tar.Header{Name: "clock", Mode: 0o600, Typeflag: tar.TypeReg, ModTime: timeOf(clock), Format: tar.FormatPAX}); err != nil {
-		return err
+	// What is to be overwritten or deleted must still have the time that the scan saw. An empty file of that time says so to the next command.
+	for _, name := range slices.Concat(paths, p.drop) {
+		e, there := p.have.tree[name]
+		if !there || e.Kind != file {
+			continue
+		}
+		if err := w.WriteHeader(&tar.Header{Name: "t/" + name, Mode: 0o600, Typeflag: tar.TypeReg, ModTime: timeOf(e.Time), Format: tar.FormatPAX}); err != nil {
+			return err
+		}
 	}
 	var size int64
 	for i, name := range paths {
@@ -94,12 +97,12 @@ func (p *push) write(ctx context.Context, to io.Writer, from tree, paths []strin
 	return w.Close()
 }
 
-// commit puts what was staged in place, deletes drop, and writes the marker id where it is not "". It returns the paths that were left as they
-// were, and why: the file there is newer than the scan, or something is in the way.
-func (p *push) commit(ctx context.Context, drop []string, id string) (left map[string]string, err error) {
+// commit puts what was staged in place, deletes p.drop, and writes the marker id where it is not "". It returns the paths that were left as they
+// were, and why: the file there is not the one that the scan saw, or something is in the way.
+func (p *push) commit(ctx context.Context, id string) (left map[string]string, err error) {
 	last, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), commitWait, errors.New("the machine did not finish the last step in time"))
 	defer cancel() // begun, it runs to its end
-	script := p.script(drop, id)
+	script := p.script(id)
 	out := &limited{most: 64<<10 + 2*len(script)}
 	if err := p.machine.run(last, `cd -P -- "$1" && exec sh`, strings.NewReader(script), out, p.machine.dir); err != nil {
 		return nil, err
@@ -112,7 +115,7 @@ func (p *push) commit(ctx context.Context, drop []string, id string) (left map[s
 	for _, r := range records {
 		why, name, _ := strings.Cut(r, " ")
 		switch why {
-		case "newer":
+		case "changed":
 			left[name] = "it changed on the machine meanwhile"
 		case "blocked":
 			left[name] = "the machine's user cannot write it there: something else is in its place, or belongs to another user"
@@ -125,7 +128,7 @@ func (p *push) commit(ctx context.Context, drop []string, id string) (left map[s
 const commitWait = 10 * time.Minute
 
 // script is the second command: functions, calls, an end. It runs only where all of it arrived.
-func (p *push) script(drop []string, id string) string {
+func (p *push) script(id string) string {
 	var b strings.Builder
 	b.WriteString(pushScript + "main() {\nS=" + p.stage + "\n")
 	call := func(function, dir string, names []string) {
@@ -137,11 +140,11 @@ func (p *push) script(drop []string, id string) string {
 			b.WriteString("\n")
 		}
 	}
-	gone := byFolder(drop)
+	gone := byFolder(p.drop)
 	for _, dir := range sortedKeys(gone) {
 		call("drop", dir, gone[dir])
 	}
-	for _, dir := range p.emptied(drop) {
+	for _, dir := range p.emptied() {
 		b.WriteString("empty " + ssh.Quote(dir) + "\n")
 	}
 	whole, rest := p.newFolders()
@@ -150,7 +153,7 @@ func (p *push) script(drop []string, id string) string {
 	}
 	var fresh, over []string
 	for _, name := range rest {
-		if _, there := p.have.tree[name]; there && !slices.Contains(drop, name) {
+		if _, there := p.have.tree[name]; there {
 			over = append(over, name)
 		} else {
 			fresh = append(fresh, name)
@@ -181,11 +184,11 @@ func byFolder(paths []string) map[string][]string {
 	return all
 }
 
-// emptied are the folders that deleting drop may leave empty, the innermost first. The machine removes those that are.
-func (p *push) emptied(drop []string) []string {
+// emptied are the folders that the deletions may leave empty, the innermost first. The machine removes those that are.
+func (p *push) emptied() []string {
 	keep := p.keep.folders()
 	may := map[string]bool{}
-	for _, d := range drop {
+	for _, d := range p.drop {
 		for dir := path.Dir(d); dir != "." && !keep[dir] && !may[dir]; dir = path.Dir(dir) {
 			may[dir] = true
 		}

@@ -8,6 +8,11 @@ folder() {
 	case $1 in */*) folder "${1%/*}" || return 1 ;; esac
 	mkdir -- "$1" 2>/dev/null
 }
+# other PATH: the file there is not the one that the scan saw
+other() {
+	t=$S/t/${1#./}
+	[ -e "$t" ] && { [ "$1" -nt "$t" ] || [ "$1" -ot "$t" ]; }
+}
 # put DIR NAME...: renames into place; what is still staged afterwards was not
 put() {
 	d=$1
@@ -38,7 +43,7 @@ fresh() {
 		shift
 		n=$((n - 1))
 		if [ -d "$d/$f" ] && [ ! -L "$d/$f" ]; then say blocked "$d/$f"
-		elif [ -e "$d/$f" ] || [ -L "$d/$f" ]; then say newer "$d/$f"
+		elif [ -e "$d/$f" ] || [ -L "$d/$f" ]; then say changed "$d/$f"
 		else set -- "$@" "$f"; fi
 	done
 	[ $# -eq 0 ] || put "$d" "$@"
@@ -52,14 +57,14 @@ over() {
 		f=$1
 		shift
 		n=$((n - 1))
-		if [ "$d/$f" -nt "$S/clock" ]; then say newer "$d/$f"; else set -- "$@" "$f"; fi
+		if { [ ! -e "$d/$f" ] && [ ! -L "$d/$f" ]; } || other "$d/$f"; then say changed "$d/$f"; else set -- "$@" "$f"; fi
 	done
 	[ $# -eq 0 ] || put "$d" "$@"
 }
 # whole DIR: a folder with all that is in it, where none was
 whole() {
 	case $1 in */*) folder "${1%/*}" || { say blocked "$1/"; return 0; } ;; esac
-	if [ -e "$1" ] || [ -L "$1" ]; then say newer "$1/"
+	if [ -e "$1" ] || [ -L "$1" ]; then say changed "$1/"
 	elif ! mv -T -- "$S/f/$1" "$1" 2>/dev/null; then say blocked "$1/"; fi
 }
 # drop DIR NAME...
@@ -71,7 +76,7 @@ drop() {
 		f=$1
 		shift
 		n=$((n - 1))
-		if [ "$d/$f" -nt "$S/clock" ]; then say newer "$d/$f"; else set -- "$@" "$d/$f"; fi
+		if other "$d/$f"; then say changed "$d/$f"; else set -- "$@" "$d/$f"; fi
 	done
 	[ $# -eq 0 ] || rm -f -- "$@" 2>/dev/null || for f; do if [ -e "$f" ] || [ -L "$f" ]; then say blocked "$f"; fi; done
 }

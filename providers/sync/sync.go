@@ -81,6 +81,10 @@ func Sync(ctx context.Context, client *ssh.Client, p Pair, o Options) (res *Resu
 		return nil, err
 	}
 	defer h.root.Close()
+	h.stage = ours + "stage-" + filepath.Base(p.State)
+	if err := h.root.RemoveAll(h.stage); err != nil {
+		return nil, err
+	}
 	r := &work{pair: p, options: o, host: h, machine: machine{client, p.To}}
 	if err := r.look(ctx); err != nil {
 		return nil, err

@@ -507,3 +507,21 @@ func TestRepositoriesInTheFolderHaveTheirOwnRules(t *testing.T) {
 		t.Errorf("conflicts %+v, want link and what is below it on the machine", res.Conflicts)
 	}
 }
+
+func TestAClockThatIsOffMakesNoConflict(t *testing.T) {
+	r := newRig(t)
+	ahead := time.Now().Add(24 * time.Hour)
+	for i, text := range []string{"one", "two", "three"} {
+		write(t, r.host, "a", text)
+		if err := os.Chtimes(filepath.Join(r.host, "a"), ahead, ahead.Add(time.Duration(i)*time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		r.alike("a=" + text)
+	}
+	if res := r.alike("a=three"); res.Changed() {
+		t.Errorf("again: %+v", res)
+	}
+	r.remove(r.host, "a")
+	write(t, r.host, "b", "1")
+	r.alike("b=1")
+}

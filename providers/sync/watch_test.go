@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	gosync "sync"
 	"sync/atomic"
@@ -32,8 +33,8 @@ func (r *rig) eventually(want string) {
 	}
 }
 
-// watch runs Watch on the rigs' pairs until stop, which returns what it told.
-func watch(t *testing.T, session func(r *rig) (*ssh.Client, error), rigs ...*rig) (stop func() []sync.Seen) {
+// watch runs Watch on the rigs' pairs until stop, which returns what it told; await waits until it told something that is so.
+func watch(t *testing.T, session func(r *rig) (*ssh.Client, error), rigs ...*rig) (stop func() []sync.Seen, await func(so func(sync.Seen) bool)) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	var list []sync.Watched
@@ -70,8 +71,20 @@ func watch(t *testing.T, session func(r *rig) (*ssh.Client, error), rigs ...*rig
 		}
 		return seen
 	}
+	await = func(so func(sync.Seen) bool) {
+		t.Helper()
+		for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+			mu.Lock()
+			done := slices.ContainsFunc(seen, so)
+			mu.Unlock()
+			if done {
+				return
+			}
+		}
+		t.Fatal("what was waited for was not told")
+	}
 	t.Cleanup(func() { stop() })
-	return stop
+	return stop, await
 }
 
 func own(r *rig) (*ssh.Client, error) { return r.client, nil }
@@ -81,7 +94,7 @@ func TestWatchCarriesChangesAsTheyHappen(t *testing.T) {
 	r.git("init", "-q")
 	write(t, r.host, ".gitignore", "out/\n")
 	write(t, r.host, "a", "1")
-	stop := watch(t, own, r)
+	stop, _ := watch(t, own, r)
 	rest := ".gitignore=out/\n "
 	r.eventually(rest + "a=1")
 	write(t, r.host, "a", "2")
@@ -121,7 +134,7 @@ func TestWatchWaitsForAMachineThatRestarts(t *testing.T) {
 	write(t, r.host, "a", "1")
 	var client atomic.Pointer[ssh.Client]
 	client.Store(r.client)
-	stop := watch(t, func(*rig) (*ssh.Client, error) {
+	stop, await := watch(t, func(*rig) (*ssh.Client, error) {
 		if c := client.Load(); c != nil {
 			return c, nil
 		}
@@ -131,7 +144,7 @@ func TestWatchWaitsForAMachineThatRestarts(t *testing.T) {
 	client.Store(nil)
 	_ = r.client.Close()
 	write(t, r.host, "a", "2")
-	time.Sleep(500 * time.Millisecond)
+	await(func(s sync.Seen) bool { return strings.HasPrefix(s.Note, "waiting for it") })
 	again := r.dial()
 	client.Store(again)
 	r.eventually("a=2")
@@ -150,12 +163,11 @@ func TestWatchTellsAConflictOnce(t *testing.T) {
 	r := newRig(t)
 	write(t, r.host, "a", "mine")
 	write(t, r.far, "a", "yours")
-	stop := watch(t, own, r)
-	time.Sleep(3 * time.Second)
+	stop, await := watch(t, own, r)
+	await(func(s sync.Seen) bool { return s.Result != nil })
+	time.Sleep(3 * time.Second) // the machine is asked again
 	write(t, r.host, "b", "goes on")
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end) && contents(t, r.far) != "a=yours b=goes on"; {
-		time.Sleep(50 * time.Millisecond)
-	}
+	await(func(s sync.Seen) bool { return s.Result != nil && s.Result.Pushed == 1 })
 	r.holds(r.far, "a=yours b=goes on")
 	seen := stop()
 	if len(seen) != 2 || len(seen[0].Result.Conflicts) != 1 || seen[1].Result.Pushed != 1 {
