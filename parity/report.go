@@ -11,7 +11,7 @@ const (
 	Skew      Kind = "skew"      // a tier differs from the baseline
 	Drift     Kind = "drift"     // a machine differs from its image, or from what was laid on it
 	Stale     Kind = "stale"     // older than it may be, or with security updates pending
-	Inventory Kind = "inventory" // missing, extra or foreign machines
+	Inventory Kind = "inventory" // missing, extra or foreign machines, and those that share what must differ
 )
 
 // Severity orders rows; the worst first.
@@ -50,7 +50,9 @@ type Report struct {
 	Columns    []Column `json:"columns"` // baseline first, then tiers as in the definition; variants by size
 	Rows       []Row    `json:"rows"`    // worst first
 	Checked    Checked  `json:"checked"`
-	Notes      []string `json:"notes,omitempty"` // said once: what cannot be compared and why, waivers about to end, waivers that matched nothing
+	// Waivers are all that the definition has, in its order: what is waived can be seen, signed and watched for its end.
+	Waivers []WaiverUse `json:"waivers,omitempty"`
+	Notes   []string    `json:"notes,omitempty"` // said once: what cannot be compared and why, waivers about to end, waivers that matched nothing
 }
 
 // Column is one variant: machines of one tier and kind whose compared facts are equal.
@@ -60,6 +62,7 @@ type Column struct {
 	Variant  string   `json:"variant"`  // A, B, ... within tier and kind
 	Machines []string `json:"machines"` // sorted; print through Fold
 	Count    int      `json:"count"`
+	AgeDays  float64  `json:"age_days,omitempty"` // since the oldest of them was made; 0: not known
 	// Unreachable: these machines were not read; Why says why.
 	Unreachable bool   `json:"unreachable,omitempty"`
 	Why         string `json:"why,omitempty"`
@@ -67,21 +70,24 @@ type Column struct {
 
 // Row is one differing key.
 type Row struct {
-	Kind        Kind     `json:"kind"`
-	Severity    Severity `json:"severity"`
-	Section     string   `json:"section"`
-	Key         string   `json:"key"`
-	Machines    string   `json:"machines"` // the kind it is about: web
-	Reference   string   `json:"reference,omitempty"`
-	Cells       []Cell   `json:"cells"` // one for each of Report.Columns, in their order; Column of another machine kind: State ""
-	Diff        string   `json:"diff,omitempty"`
-	Why         string   `json:"why,omitempty"`    // where the difference comes from, where it is known
-	Fix         string   `json:"fix"`              // what to do
-	Fingerprint string   `json:"fingerprint"`      // stable between audits: of kind, section, key, tier and machine kind, not of hosts
-	Waiver      string   `json:"waiver,omitempty"` // id of the waiver that covers it
-	Counts      bool     `json:"counts"`           // a finding: makes the exit status 2. Not so what is expected or waived
-	File        string   `json:"file,omitempty"`   // where in the definition or recipe to look, relative to the project
-	Line        int      `json:"line,omitempty"`
+	Kind     Kind     `json:"kind"`
+	Severity Severity `json:"severity"`
+	Section  string   `json:"section"`
+	Key      string   `json:"key"`
+	Machines string   `json:"machines"` // the kind it is about: web
+	// Tier is the one it is about: of drift, stale and inventory, and of what is compared within a tier alone. "": all, against the baseline.
+	Tier        string `json:"tier,omitempty"`
+	Reference   string `json:"reference,omitempty"`
+	Cells       []Cell `json:"cells"` // one for each of Report.Columns, in their order; of a Column that it is not about (another kind, another tier): State ""
+	Diff        string `json:"diff,omitempty"`
+	Why         string `json:"why,omitempty"`     // where the difference comes from, where it is known
+	Fix         string `json:"fix"`               // what to do
+	Fingerprint string `json:"fingerprint"`       // stable between audits: of kind, section, key, tier and machine kind, not of hosts
+	Waiver      string `json:"waiver,omitempty"`  // id of the waiver that covers it
+	Missing     int    `json:"missing,omitempty"` // machines that are planned and not there, which no column stands for; Reference names them
+	Counts      bool   `json:"counts"`            // a finding: makes the exit status 2. Not so what is expected or waived
+	File        string `json:"file,omitempty"`    // where in the definition or recipe to look, relative to the project
+	Line        int    `json:"line,omitempty"`
 }
 
 // Cell is what one column has of a row's key.
@@ -99,4 +105,12 @@ type Checked struct {
 	Facts       int `json:"facts"`   // compared
 	Unknown     int `json:"unknown"` // sections and items that could not be read
 	Waived      int `json:"waived"`
+}
+
+// WaiverUse is a waiver and what became of it in this audit.
+type WaiverUse struct {
+	ID    string    `json:"id"`
+	Owner string    `json:"owner"`
+	Until time.Time `json:"until"`
+	State string    `json:"state"` // used, unused, expired
 }

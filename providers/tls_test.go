@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"io"
 	"io/fs"
 	"net"
@@ -80,8 +81,7 @@ func talks(t *testing.T, server, client tlsHeld, name string, now time.Time) err
 	err := asking.HandshakeContext(t.Context())
 	if err != nil {
 		_ = near.Close()
-		_ = <-done // the other side of the same failure
-		return err
+		return errors.Join(err, <-done)
 	}
 	go func() { _, _ = io.Copy(io.Discard, asking) }() // the server's tickets; ends with the pipe
 	return <-done

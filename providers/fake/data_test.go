@@ -333,3 +333,34 @@ func TestFailuresOfEveryCallOnDataAndMemoryComeOnOrder(t *testing.T) {
 	twice("restore", func() error { return p.snapshotter().RestoreSnapshot(ctx, disk, "one") })
 	twice("delete", func() error { return p.snapshotter().DeleteSnapshot(ctx, disk, "one") })
 }
+
+func TestSuspendedMachineGoesOnWithPutAndStopsWithStop(t *testing.T) {
+	t.Parallel()
+	p := open(t, map[string]any{"http": []int{80}})
+	m := p.put(t, p.spec(t, "web-1"))
+	suspender := p.Provider.(providers.Suspender)
+	want(t, p.shell(t, m), "echo kept >/run/kept; sudo -n nft add rule inet evenkeel input tcp dport 80 accept", "")
+	if err := suspender.SuspendMachine(t.Context(), m.ID); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.dial(m); !errors.Is(err, ssh.ErrUnreachable) {
+		t.Errorf("while it is suspended got %v, want %v", err, ssh.ErrUnreachable)
+	}
+	spec := p.spec(t, "web-1")
+	spec.Publish = []providers.Port{{Port: 80, Proto: "tcp"}}
+	again := p.put(t, spec)
+	if again.ID != m.ID || again.State != providers.Running || len(again.Ports) != 1 {
+		t.Errorf("got %+v, want %+v running, with a port", again, m)
+	}
+	want(t, p.shell(t, again), "cat /run/kept; curl -s http://127.0.0.1/", "kept\nweb-1")
+	if err := suspender.SuspendMachine(t.Context(), m.ID); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.StopMachine(t.Context(), m.ID); err != nil {
+		t.Fatal(err)
+	}
+	if got := p.only(t); got.State != providers.Stopped {
+		t.Errorf("got %+v, want it stopped", got)
+	}
+	want(t, p.shell(t, p.put(t, spec)), "cat /run/kept 2>/dev/null || echo forgotten", "forgotten")
+}

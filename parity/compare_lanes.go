@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package parity
+
+import "strings"
+
+// LaneRule says that facts which match are not compared everywhere, and why. docs/lanes.md is this table for readers; a test holds them together.
+type LaneRule struct {
+	Match string // SECTION/KEY with * for any text
+	Lane  Lane
+	Why   string
+}
+
+// LaneRules are all exceptions from the stable lane. The first that matches wins.
+func LaneRules() []LaneRule {
+	return []LaneRule{
+		{"etc//etc/machine-id", Identity, "a machine's own id: two machines with one id share DHCP leases and journals"},
+		{"etc//etc/ssh/ssh_host_*", Identity, "host keys and their certificates: who has one can pose as the other machine"},
+		{"etc//etc/evenkeel/tls/ca.pem", Place, "each environment has an authority of its own"},
+		{"etc//etc/evenkeel/tls/*", Identity, "a machine's own certificate and key"},
+		{"etc//etc/evenkeel/settled", Volatile, "the record of what was laid is salted for each machine; the section settled says what it comes to"},
+		{"etc//etc/evenkeel/*", Place, "settings, secrets, names, keys and rules that the definition lays by tier: they differ where it says so"},
+		{"etc//etc/hostname", Volatile, "the machine's own name, which our records have"},
+		{"etc//etc/mailname", Volatile, "made from the machine's own name"},
+		{"etc//etc/resolv.conf", Place, "name servers belong to a network"},
+		{"etc//etc/systemd/network/10-evenkeel-*", Place, "addresses and device names that the place gave, laid at first boot"},
+		{"etc//etc/network/interfaces*", Place, "addresses and device names that the place gave"},
+		{"etc//etc/netplan/*", Place, "addresses and device names that the place gave"},
+		{"etc//etc/cloud/*", Place, "what a cloud's first boot left, by its data source"},
+		{"etc//etc/fstab", Place, "devices by the place's names; what is mounted is compared in the section mounts"},
+		{"etc//etc/adjtime", Volatile, "drift of the hardware clock"},
+		{"etc//etc/.updated", Volatile, "the time of the last ConditionNeedsUpdate"},
+		{"etc//etc/ld.so.cache", Volatile, "an index made from installed libraries, which are compared by package"},
+		{"etc//etc/mtab", Volatile, "a picture of what is mounted now"},
+		{"etc//etc/passwd-", Volatile, "a backup that account tools leave"},
+		{"etc//etc/group-", Volatile, "a backup that account tools leave"},
+		{"etc//etc/shadow*", Volatile, "password hashes are never read; users and their states are compared in the section users"},
+		{"etc//etc/gshadow*", Volatile, "password hashes are never read; groups are compared in the section groups"},
+		{"etc//etc/subuid-", Volatile, "a backup that account tools leave"},
+		{"etc//etc/subgid-", Volatile, "a backup that account tools leave"},
+		{"etc//etc/.pwd.lock", Volatile, "a lock of account tools"},
+		{"etc//etc/ssl/certs/ssl-cert-snakeoil*", Identity, "a certificate that Debian makes on each machine"},
+		{"etc//etc/ssl/private/*", Identity, "private keys: each machine its own; their content is never read"},
+		{"etc//etc/iscsi/initiatorname.iscsi", Identity, "a machine's own name on storage networks"},
+		{"etc//etc/nvme/host*", Identity, "a machine's own name on storage networks"},
+		{"sysctl/fs.dentry-state", Volatile, "a counter"},
+		{"sysctl/fs.file-nr", Volatile, "a counter"},
+		{"sysctl/fs.inode-*", Volatile, "a counter"},
+		{"sysctl/fs.quota.*", Volatile, "counters"},
+		{"sysctl/fs.aio-nr", Volatile, "a counter"},
+		{"sysctl/fs.binfmt_misc.*", Place, "interpreters that the host of a container registers"},
+		{"sysctl/kernel.ns_last_pid", Volatile, "a counter"},
+		{"sysctl/kernel.random.*", Volatile, "random numbers and their supply"},
+		{"sysctl/kernel.pty.nr", Volatile, "a counter"},
+		{"sysctl/kernel.hostname", Volatile, "the machine's own name, which our records have"},
+		{"sysctl/kernel.domainname", Place, "a domain of the place"},
+		{"sysctl/kernel.osrelease", Volatile, "the kernel's version, which the section os compares"},
+		{"sysctl/kernel.version", Volatile, "the kernel's build, which the section os compares"},
+		{"sysctl/kernel.threads-max", Place, "computed from the machine's memory"},
+		{"sysctl/kernel.cad_pid", Volatile, "a process id"},
+		{"sysctl/kernel.sched_domain.*", Place, "computed from the machine's processors"},
+		{"sysctl/kernel.ftrace_*", Place, "computed by the kernel"},
+		{"sysctl/kernel.perf_*rate", Volatile, "adjusted by the kernel as it runs"},
+		{"sysctl/kernel.pid_max", Place, "computed from the number of processors"},
+		{"sysctl/kernel.keys.gc_delay", Place, "adjusted by the kernel"},
+		{"sysctl/user.max_*", Place, "computed from the machine's memory"},
+		{"sysctl/vm.min_free_kbytes", Place, "computed from the machine's memory"},
+		{"sysctl/vm.lowmem_reserve_ratio", Place, "computed from the machine's memory zones"},
+		{"sysctl/vm.user_reserve_kbytes", Place, "computed from the machine's memory"},
+		{"sysctl/vm.admin_reserve_kbytes", Place, "computed from the machine's memory"},
+		{"sysctl/net.core.*mem_*", Place, "computed from the machine's memory"},
+		{"sysctl/net.ipv4.tcp_mem", Place, "computed from the machine's memory"},
+		{"sysctl/net.ipv4.udp_mem", Place, "computed from the machine's memory"},
+		{"sysctl/net.ipv4.tcp_max_*", Place, "computed from the machine's memory"},
+		{"sysctl/net.ipv4.tcp_?mem", Place, "computed from the machine's memory"},
+		{"sysctl/net.ipv4.tcp_fastopen_key", Identity, "a secret of each machine"},
+		{"sysctl/net.ipv6.conf.*.stable_secret", Identity, "a secret of each machine"},
+		{"sysctl/net.ipv4.inet_peer_threshold", Place, "computed from the machine's memory"},
+		{"sysctl/net.ipv4.route.*", Place, "computed from the machine's memory"},
+		{"sysctl/net.ipv?.neigh.*", Place, "by network device, whose names the place gives"},
+		{"sysctl/net.ipv?.conf.all.*", Stable, "holds for all devices"},
+		{"sysctl/net.ipv?.conf.default.*", Stable, "holds for all devices"},
+		{"sysctl/net.ipv?.conf.lo.*", Stable, "every machine has it"},
+		{"sysctl/net.ipv?.conf.*", Place, "by network device, whose names the place gives"},
+		{"sysctl/net.netfilter.nf_conntrack_*", Place, "counters, and limits computed from the machine's memory"},
+		{"sysctl/net.mptcp.*", Place, "computed by the kernel"},
+		{"sysctl/dev.*", Place, "by device, whose names the place gives"},
+		{"sysctl/sunrpc.transports", Volatile, "what is loaded now"},
+		{"modules/*", Place, "drivers of the place's hardware; which modules are configured is compared in etc"},
+		{"cmdline/*", Place, "the boot way of the place adds console and root device"},
+		{"boot/*", Volatile, "of this boot; ages are judged by themselves"},
+		{"birth/*", Volatile, "of this machine; ages are judged by themselves"},
+		{"settled/*", Volatile, "digests with a salt of the machine's own"},
+		{"updates/*", Volatile, "judged as a finding of its own"},
+		{"ports/*-ephemeral", Volatile, "a port that the kernel picked"},
+		{"time/offset*", Volatile, "a measurement"},
+		{"os/hostname", Volatile, "the machine's own name, which our records have"},
+		{"os/reboot_*", Volatile, "judged as a finding of its own"},
+		{"os/memory*", Place, "a machine's size, which the definition may say by tier"},
+		{"os/cpus*", Place, "a machine's size, which the definition may say by tier"},
+		{"os/virtualization*", Place, "what the place is made of"},
+		{"mounts//dev/*", Place, "devices by the place's names"},
+		{"mounts//run/user/*", Volatile, "of who is logged in"},
+	}
+}
+
+// LaneOf is the lane of a fact by LaneRules, "" where none of them matches: then the section's own holds.
+func LaneOf(section, key string) Lane {
+	subject := section + "/" + key
+	for _, r := range LaneRules() {
+		if matchesAny(r.Match, subject) {
+			return r.Lane
+		}
+	}
+	return ""
+}
+
+// matchesAny is matches with ? for one byte, which stands before any * here.
+func matchesAny(pattern, text string) bool {
+	i := strings.IndexByte(pattern, '?')
+	if i < 0 {
+		return matches(pattern, text)
+	}
+	head := pattern[:i]
+	return len(text) > i && strings.HasPrefix(text, head) && matchesAny(pattern[i+1:], text[i+1:])
+}
+
+// ofKernel reports whether a fact is the kernel's: where machines run their host's, it is not theirs.
+func ofKernel(section, key string) bool {
+	switch section {
+	case "sysctl", "modules", "cmdline", "boot":
+		return true
+	case "os":
+		return strings.HasPrefix(key, "kernel") || strings.HasPrefix(key, "reboot")
+	case "packages":
+		return strings.HasPrefix(key, "linux-image-") || strings.HasPrefix(key, "linux-headers-")
+	}
+	return false
+}

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package parity
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"strings"
+)
+
+// fingerprint is stable between audits: it is of what a row is about, not of values, hosts, or where else it differs.
+func fingerprint(row *Row) string {
+	h := sha256.New()
+	for _, part := range []string{string(row.Kind), row.Section, row.Key, row.Tier, row.Machines} {
+		fmt.Fprintf(h, "%d %s", len(part), part)
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
+}
+
+// fixOf is what to do about a row.
+func fixOf(row *Row, columns []*column) string {
+	var machines []string
+	tiers := map[string]bool{}
+	tier := row.Tier
+	for i, cell := range row.Cells {
+		if cell.State == Different || cell.State == Absent {
+			machines = append(machines, columns[i].Machines...)
+			tiers[columns[i].Tier] = true
+			if tier == "" {
+				tier = columns[i].Tier
+			}
+		}
+	}
+	switch {
+	case len(machines) == 0:
+		return "nothing to do"
+	case row.Kind == Drift && strings.HasPrefix(row.Key, "/etc/evenkeel/"):
+		return fmt.Sprintf("`env up --tier %s` lays it again", tier)
+	case row.Kind == Drift:
+		return fmt.Sprintf("rebuild %s in %s (`env rebuild`), or keep the change by saying it in the recipe", Fold(machines), tier)
+	case row.Kind == Skew && len(tiers) == 1:
+		return fmt.Sprintf("rebuild %s in %s (`env rebuild`); if it is meant, say it under tiers.%s of env.yaml, or waive it: `env audit --accept FILE`", Fold(machines), tier, tier)
+	}
+	return "rebuild what differs (`env rebuild --tier TIER`); if it is meant, say it under tiers of env.yaml, or waive it: `env audit --accept FILE`"
+}

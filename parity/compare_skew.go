@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package parity
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// skew compares the variants of one kind with the baseline's largest, and what belongs to a place with the largest of its own tier.
+func (c *Comparison) skew(columns []*column, kind, baseline string) []Row {
+	of := ofKind(columns, kind)
+	ref := readable(of, baseline)
+	tiers := tiersOf(of)
+	if ref == nil {
+		i := slices.IndexFunc(of, func(col *column) bool { return !col.Unreachable })
+		switch {
+		case slices.ContainsFunc(of, func(col *column) bool { return col.Tier == baseline }):
+			c.note("no machine %s of %s could be read, so the other tiers were not compared with it", kind, baseline)
+			return c.within(columns, of, tiers, nil)
+		case i < 0:
+			return nil
+		}
+		ref = of[i]
+		if len(tiers) > 1 {
+			c.note("%s has no machines %s; they are compared with those of %s", baseline, kind, ref.Tier)
+		}
+	}
+	c.kernels(of, ref)
+	explained := map[pairOfImages]*explanation{}
+	rows := c.differences(columns, of, ref, "", false, explained)
+	rows = append(rows, c.promotions(columns, of, ref, explained)...)
+	return append(rows, c.within(columns, of, tiers, ref)...)
+}
+
+// within compares inside of each tier what belongs to a place; where there is no reference of the baseline (ref is nil), the rest too.
+func (c *Comparison) within(columns, of []*column, tiers []string, ref *column) []Row {
+	var rows []Row
+	for _, tier := range tiers {
+		own := readable(of, tier)
+		if own == nil {
+			continue
+		}
+		var list []*column
+		for _, col := range of {
+			if col.Tier == tier {
+				list = append(list, col)
+			}
+		}
+		rows = append(rows, c.differences(columns, list, own, tier, true, nil)...)
+		if ref == nil {
+			rows = append(rows, c.differences(columns, list, own, tier, false, nil)...)
+		}
+	}
+	return rows
+}
+
+// readable is a tier's largest variant that was read, nil where there is none.
+func readable(columns []*column, tier string) *column {
+	for _, col := range columns {
+		if col.Tier == tier && !col.Unreachable {
+			return col
+		}
+	}
+	return nil
+}
+
+func tiersOf(columns []*column) []string {
+	var tiers []string
+	for _, col := range columns {
+		if !slices.Contains(tiers, col.Tier) {
+			tiers = append(tiers, col.Tier)
+		}
+	}
+	return tiers
+}
+
+// kernels says once which tiers run their hosts' kernels, whose facts are not theirs.
+func (c *Comparison) kernels(of []*column, ref *column) {
+	for _, col := range of {
+		if col.hostKernel != ref.hostKernel {
+			tier := col.Tier
+			if ref.hostKernel {
+				tier = ref.Tier
+			}
+			c.note("%s: its machines run their host's kernel, so kernel, modules, sysctl and boot are not compared", tier)
+		}
+	}
+}
+
+// differences are the rows of keys in which a column differs from ref: of the stable lane, or of what belongs to a place.
+func (c *Comparison) differences(columns, of []*column, ref *column, tier string, place bool, explained map[pairOfImages]*explanation) []Row {
+	sections := map[string]bool{}
+	for _, col := range of {
+		for name := range col.views {
+			sections[name] = true
+		}
+	}
+	var rows []Row
+	for _, section := range slices.Sorted(maps.Keys(sections)) {
+		if !place || tier == "" {
+			if row, unknown := c.unread(columns, of, ref, section, tier); unknown {
+				rows = append(rows, row)
+			}
+		}
+		for _, key := range differing(of, ref, section, place) {
+			if row, told := c.difference(columns, of, ref, section, key, tier, explained); told {
+				rows = append(rows, row)
+			}
+		}
+	}
+	return rows
+}
+
+// difference is the row of one key; false where all that differs is explained.
+func (c *Comparison) difference(columns, of []*column, ref *column, section, key, tier string, explained map[pairOfImages]*explanation) (row Row, told bool) {
+	row = Row{Kind: Skew, Section: section, Key: key, Machines: ref.Kind, Tier: tier, Cells: make([]Cell, len(columns))}
+	want := ref.views[section].get(key)
+	row.Reference = clipValue(textOf(want))
+	for _, col := range of {
+		cell := c.cell(col, ref, section, key, want)
+		switch v := col.views[section]; cell.State {
+		case Different, Absent:
+			if c.explain(explained, ref, col, section, key, want) || c.expected(ref, col, section, key) {
+				cell.State = Expected
+				break
+			}
+			told = true
+			if row.Diff == "" {
+				row.Diff, row.Why = details(section, key, want, v.get(key), ref, col)
+			}
+		case Unknown: // of a section that could not be read at all another row tells
+			told = told || v != nil && v.unknown == ""
+		}
+		row.Cells[col.index] = cell
+	}
+	return row, told
+}
+
+// differing are the keys of a section in which a column that was read differs from ref, or cannot be compared with it.
+func differing(of []*column, ref *column, section string, place bool) []string {
+	base := ref.views[section]
+	if base == nil {
+		if !ref.members[0].asked[section] {
+			return nil
+		}
+		base = &view{}
+	}
+	if base.unknown != "" {
+		return nil
+	}
+	keys := map[string]bool{}
+	type met struct {
+		*view
+		hostKernel bool
+	}
+	done := map[met]bool{{base, ref.hostKernel}: true}
+	for _, col := range of {
+		v := col.views[section]
+		if v == nil {
+			v = &view{}
+		}
+		if col.Unreachable || v.unknown != "" || done[met{v, col.hostKernel}] {
+			continue
+		}
+		done[met{v, col.hostKernel}] = true
+		merge(base.facts, v.facts, func(a, b *fact) {
+			one := a
+			if a == nil {
+				one = b
+			}
+			foreign := col.hostKernel != ref.hostKernel && ofKernel(section, one.key)
+			if one.place == place && !foreign && stateOf(a, b) != Same {
+				keys[one.key] = true
+			}
+		})
+	}
+	return slices.Sorted(maps.Keys(keys))
+}
+
+// expected reports whether both columns have of a key what the definition gives it in their tiers; where it gives nothing, anything.
+func (c *Comparison) expected(ref, col *column, section, key string) bool {
+	said := 0
+	for _, one := range []*column{ref, col} {
+		t := c.policy.tier(one.Tier)
+		if t == nil {
+			continue
+		}
+		value, known := t.Expected[section+"/"+key]
+		if known && value != textOf(one.views[section].get(key)) {
+			return false
+		}
+		said += truth(known)
+	}
+	return said > 0 && ref.Tier != col.Tier
+}
+
+// merge calls do for each key of two sorted lists, with nil where one lacks it.
+func merge(a, b []fact, do func(a, b *fact)) {
+	for len(a) > 0 || len(b) > 0 {
+		order := 0
+		switch {
+		case len(a) == 0:
+			order = 1
+		case len(b) == 0:
+			order = -1
+		default:
+			order = strings.Compare(a[0].key, b[0].key)
+		}
+		var x, y *fact
+		if order <= 0 {
+			x, a = &a[0], a[1:]
+		}
+		if order >= 0 {
+			y, b = &b[0], b[1:]
+		}
+		do(x, y)
+	}
+}
+
+// stateOf is what got is beside want; either may be nil, where a machine does not have it.
+func stateOf(want, got *fact) State {
+	switch {
+	case want == nil && got == nil:
+		return Same
+	case want != nil && want.unknown != "" || got != nil && got.unknown != "":
+		return Unknown
+	case got == nil:
+		return Absent
+	case want == nil:
+		return Different
+	case want.keyID != got.keyID && want.keyID != "" && got.keyID != "":
+		return Unknown // masked with different keys: nothing can be said of them
+	case want.same(got):
+		return Same
+	}
+	return Different
+}
+
+// cell is what col has of a key.
+func (c *Comparison) cell(col, ref *column, section, key string, want *fact) Cell {
+	if col.Unreachable {
+		return Cell{State: Unreachable}
+	}
+	if col.hostKernel != ref.hostKernel && ofKernel(section, key) {
+		return Cell{} // one of the two is its host's
+	}
+	v := col.views[section]
+	if v == nil && !c.collects(col, section) {
+		return Cell{State: Unknown}
+	}
+	if v == nil {
+		v = &view{}
+	}
+	if v.unknown != "" {
+		return Cell{State: Unknown}
+	}
+	got := v.find(key)
+	cell := Cell{State: stateOf(want, got)}
+	if got != nil {
+		cell.Value = clipValue(got.value)
+		if section == "packages" && cell.State == Different && want != nil && col.manager == ref.manager {
+			cell.Order = orderOf(col.manager, got.value, want.value)
+		}
+	}
+	return cell
+}
+
+// collects reports whether the machines of a column were asked for a section at all; an empty section has no view.
+func (c *Comparison) collects(col *column, section string) bool {
+	return col.members[0].asked[section]
+}
+
+// unread is the row of a section that some columns could not read, while others could.
+func (c *Comparison) unread(columns, of []*column, ref *column, section, tier string) (Row, bool) {
+	row := Row{Kind: Skew, Section: section, Key: "*", Machines: ref.Kind, Tier: tier, Severity: Info, Cells: make([]Cell, len(columns))}
+	var why []string
+	any := false
+	for _, col := range of {
+		cell := Cell{State: Same}
+		v := col.views[section]
+		switch {
+		case col.Unreachable:
+			cell.State = Unreachable
+		case v != nil && v.unknown != "":
+			any = true
+			cell.State, cell.Value = Unknown, clipValue(v.unknown)
+			if !slices.Contains(why, cell.Value) {
+				why = append(why, cell.Value)
+			}
+		case v == nil && !c.collects(col, section) && (col.hostKernel == ref.hostKernel || !ofKernel(section, "")):
+			any = true
+			cell.State = Unknown
+		}
+		row.Cells[col.index] = cell
+	}
+	row.Why = "not read: " + cmp.Or(strings.Join(why, "; "), "another collector, or an older snapshot")
+	row.Fix = "let the machines be read in full: `env facts --print-sudoers` prints what has to be permitted"
+	return row, any
+}
+
+const maxValue = 512 // bytes of a value in a report
+
+// clipValue bounds what a machine said.
+func clipValue(value string) string {
+	value = strings.ToValidUTF8(value, "\uFFFD")
+	if len(value) <= maxValue {
+		return value
+	}
+	return strings.ToValidUTF8(value[:maxValue], "") + fmt.Sprintf("... (%d bytes)", len(value))
+}
+
+// details are the difference of one key in words, and where it comes from, as far as the machines know.
+func details(section, key string, want, got *fact, ref, col *column) (diff, why string) {
+	if want != nil && got != nil {
+		diff = diffOf(section, key, want, got, ref.Tier+" "+ref.Variant, col.Tier+" "+col.Variant)
+	}
+	switch {
+	case got != nil && got.since != "":
+		why = fmt.Sprintf("so on %s %s since %s", col.Tier, Fold(col.Machines), clipValue(got.since))
+	case want != nil && got == nil && want.since != "":
+		why = fmt.Sprintf("there on %s %s since %s", ref.Tier, Fold(ref.Machines), clipValue(want.since))
+	}
+	return diff, why
+}

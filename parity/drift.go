@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package parity
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// drift compares machines with the image they were made from, by its manifest: packages, and files below /etc. What Settle and the first boot lay is
+// compared with what is laid, where that is known, and else not judged.
+func (c *Comparison) drift(columns []*column) []Row {
+	type at struct{ tier, kind, section, key string }
+	rows := map[at]*Row{}
+	add := func(col *column, section, key, reference, why string, cell Cell) {
+		cell.Value = clipValue(cell.Value)
+		k := at{col.Tier, col.Kind, section, key}
+		if rows[k] == nil {
+			rows[k] = &Row{
+				Kind: Drift, Section: section, Key: key, Machines: col.Kind, Tier: col.Tier, Reference: clipValue(reference), Why: why,
+				Cells: make([]Cell, len(columns)), File: c.policy.Recipes[col.Kind],
+			}
+		}
+		rows[k].Cells[col.index] = cell
+	}
+	for _, col := range columns {
+		if col.Unreachable {
+			continue
+		}
+		c.laid(col, add)
+		c.given(col, add)
+		if col.image == "" {
+			continue
+		}
+		m := c.manifest(col.image)
+		if m == nil {
+			c.note("%s: the manifest of image %.12s is not here, so its machines are not compared with their image", col.Tier, col.image)
+			continue
+		}
+		driftOfPackages(col, m, add)
+		c.driftOfFiles(col, m, add)
+	}
+	var out []Row
+	for k, row := range rows {
+		for _, col := range columns {
+			if cell := &row.Cells[col.index]; col.Tier == k.tier && col.Kind == k.kind && cell.State == "" {
+				cell.State = Same
+				if col.Unreachable {
+					cell.State = Unreachable
+				} else if v := col.views[k.section]; v != nil && v.unknown != "" || col.image == "" {
+					cell.State = Unknown
+				}
+			}
+		}
+		out = append(out, *row)
+	}
+	return out
+}
+
+type addDrift = func(col *column, section, key, reference, why string, cell Cell)
+
+func driftOfPackages(col *column, m *manifestIndex, add addDrift) {
+	v := col.views["packages"]
+	if v == nil || v.unknown != "" {
+		return
+	}
+	seen := map[string]bool{}
+	for i := range v.facts {
+		f := &v.facts[i]
+		own := m.packages[f.key]
+		seen[f.key] = true
+		switch {
+		case f.unknown != "":
+			add(col, "packages", f.key, own, f.unknown, Cell{State: Unknown, Value: f.value})
+		case own == "":
+			add(col, "packages", f.key, "", reason("installed after the machine was made", f), Cell{State: Different, Value: f.value})
+		case own != f.value:
+			add(col, "packages", f.key, own, reason("changed after the machine was made", f), Cell{State: Different, Value: f.value, Order: orderOf(col.manager, f.value, own)})
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(m.packages)) {
+		if !seen[key] && (!col.hostKernel || !ofKernel("packages", key)) {
+			add(col, "packages", key, m.packages[key], "removed after the machine was made", Cell{State: Absent})
+		}
+	}
+}
+
+func reason(text string, f *fact) string {
+	if f.since != "" {
+		return text + ", " + clipValue(f.since)
+	}
+	return text
+}
+
+// appended are files of the image to which Settle or the seed adds, by their meaning compared with other machines only.
+func appended(key string) bool { return key == "/etc/hosts" }
+
+func (c *Comparison) driftOfFiles(col *column, m *manifestIndex, add addDrift) {
+	v := col.views["etc"]
+	if v == nil || v.unknown != "" {
+		return
+	}
+	seen := map[string]bool{}
+	for i := range v.facts {
+		f := &v.facts[i]
+		seen[f.key] = true
+		e, there := m.files[f.key]
+		switch {
+		case f.place || appended(f.key):
+		case f.unknown != "":
+			if there {
+				add(col, "etc", f.key, "", f.unknown, Cell{State: Unknown, Value: f.value})
+			}
+		case !there:
+			add(col, "etc", f.key, "", reason("not in the image", f), Cell{State: Different, Value: f.value})
+		default:
+			if in := fileDiffers(e, f.value); in != "" {
+				add(col, "etc", f.key, entryText(e.Mode, e.SHA256, e.Link, e.UID, e.GID), reason("differs from the image in "+in, f), Cell{State: Different, Value: f.value})
+			}
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(m.files)) {
+		e := m.files[key]
+		if e.Type != "file" && e.Type != "symlink" || seen[key] || appended(key) {
+			continue
+		}
+		if lane := LaneOf("etc", key); lane != "" && lane != Stable || e.Type == "file" && neverRead(key) {
+			continue
+		}
+		add(col, "etc", key, entryText(e.Mode, e.SHA256, e.Link, e.UID, e.GID), "removed after the machine was made", Cell{State: Absent})
+	}
+}
+
+// neverRead are files that a collector leaves out, so that their absence from a snapshot says nothing.
+func neverRead(key string) bool {
+	return strings.HasSuffix(key, ".key") || strings.Contains(key, "/private/") || strings.HasSuffix(key, "_key")
+}
+
+func entryText(mode, sum, link string, uid, gid int) string {
+	if link != "" {
+		return "-> " + link
+	}
+	text := fmt.Sprintf("%s %d:%d", mode, uid, gid)
+	if sum != "" {
+		text += " " + digestWord + sum
+	}
+	return text
+}
+
+// laid compares files that Settle lays with what it lays today.
+func (c *Comparison) laid(col *column, add addDrift) {
+	t := c.policy.tier(col.Tier)
+	v := col.views["etc"]
+	if t == nil || v == nil || v.unknown != "" {
+		return
+	}
+	for _, m := range col.members {
+		files := t.Laid[m.id.name]
+		for _, key := range slices.Sorted(maps.Keys(files)) {
+			f := v.find(key)
+			switch {
+			case f == nil && LaneOf("etc", key) != Identity:
+				add(col, "etc", key, digestWord+files[key], "laid by `env up`, and gone", Cell{State: Absent})
+			case f != nil && f.unknown != "":
+				add(col, "etc", key, digestWord+files[key], f.unknown, Cell{State: Unknown, Value: f.value})
+			case f != nil && content(f.value) != files[key]:
+				add(col, "etc", key, digestWord+files[key], "differs from what `env up` lays", Cell{State: Different, Value: f.value})
+			}
+		}
+	}
+}
+
+// given compares facts with what the definition gives them in this tier.
+func (c *Comparison) given(col *column, add addDrift) {
+	t := c.policy.tier(col.Tier)
+	if t == nil {
+		return
+	}
+	for _, subject := range slices.Sorted(maps.Keys(t.Expected)) {
+		section, key, _ := strings.Cut(subject, "/")
+		v := col.views[section]
+		if v != nil && v.unknown != "" || v == nil && !col.members[0].asked[section] {
+			continue
+		}
+		f, want := v.get(key), t.Expected[subject]
+		switch {
+		case f == nil && want != "":
+			add(col, section, key, want, "the definition gives it", Cell{State: Absent})
+		case f != nil && f.unknown != "":
+			add(col, section, key, want, f.unknown, Cell{State: Unknown, Value: f.value})
+		case f != nil && f.value != want:
+			add(col, section, key, want, reason("the definition says otherwise", f), Cell{State: Different, Value: f.value})
+		}
+	}
+}

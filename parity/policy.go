@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package parity
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/evenkeel/evenkeel/envs"
+	"github.com/evenkeel/evenkeel/images"
+	"github.com/evenkeel/evenkeel/internal/problem"
+)
+
+const (
+	// MaxSkew is how far a machine's clock may be off before times that it told are not judged.
+	MaxSkew = 5 * time.Minute
+	// WaiverNotice is how long before its end a waiver is announced.
+	WaiverNotice = 14 * 24 * time.Hour
+)
+
+// Policy is what snapshots are judged by: what the definition says, and what is known beside them. It is plain data; Compare changes nothing in it.
+type Policy struct {
+	At       time.Time // ages and waivers are judged as of then; required
+	Project  string    // id; machines of another one are foreign. "": not judged
+	Commit   string
+	Tool     string
+	Baseline string // a tier; "": the first of Tiers, else the first of the snapshots by name
+	// Tiers are those that were asked for, in the definition's order.
+	Tiers []TierPolicy
+	// PromoteWithin is how long a newer image of one recipe may run in one tier before its absence elsewhere is a finding; 0: not at all.
+	PromoteWithin time.Duration
+	// Sections are those that are compared; nil: all.
+	Sections   []string
+	Waivers    []envs.Waiver
+	Severities []SeverityRule // the first that matches wins; before those of Compare's own
+	// Manifests by image key. Machines of other images are not compared with theirs, and that is said.
+	Manifests map[string]*images.Manifest
+	// Recipes are the files that machines of a kind are made by, relative to the project, by kind: where a report points to.
+	Recipes map[string]string
+	// Pending are security updates, "nginx 1.22.1-9+deb12u3", by image key: locked packages that the archives' signed indexes of today supersede.
+	// An image that is not in the map was not looked up.
+	Pending map[string][]string
+}
+
+// TierPolicy is what is known of one tier.
+type TierPolicy struct {
+	Name string
+	// Unlisted says why the tier's machines could not be listed from here; "" where they were.
+	Unlisted string
+	// Planned are the machines that the definition plans, name -> kind; nil: not known, so that nothing is missing or extra.
+	Planned map[string]string
+	// External are kinds for which another's service stands, kind -> host:port: left out, and said so.
+	External map[string]string
+	// RebuildAfter is the age limit by kind; under "" that of kinds not named. 0 or absent: no limit.
+	RebuildAfter map[string]time.Duration
+	// Expected are values that the definition gives facts in this tier, SECTION/KEY -> value; "": it is not there. A fact that is so differs from other tiers because
+	// it should; one that is otherwise is a finding.
+	Expected map[string]string
+	// Laid are digests (SHA-256, hex) of files as Settle lays them, machine -> path -> digest, where they are known.
+	Laid map[string]map[string]string
+}
+
+// limit is the age limit of a kind, 0 for none.
+func (t *TierPolicy) limit(kind string) time.Duration {
+	if t == nil {
+		return 0
+	}
+	if d, ok := t.RebuildAfter[kind]; ok {
+		return d
+	}
+	return t.RebuildAfter[""]
+}
+
+// tier is the policy of the tier with that name, nil where there is none.
+func (p *Policy) tier(name string) *TierPolicy {
+	for i := range p.Tiers {
+		if p.Tiers[i].Name == name {
+			return &p.Tiers[i]
+		}
+	}
+	return nil
+}
+
+// PolicyOf is what a definition says of comparing these tiers (nil: all of it), as of at. Commit, Tool, Manifests, Pending and what is known of the places
+// (Unlisted, Laid) are the caller's to add. The Policy holds nothing where the list has an Error.
+func PolicyOf(def *envs.Definition, tiers []string, at time.Time) (Policy, problem.List) {
+	problems := def.CheckWaivers(at)
+	p := Policy{
+		At: at, Project: def.ID, Baseline: def.Parity.Baseline, PromoteWithin: def.Parity.PromoteWithin, Waivers: def.Parity.Waivers,
+		Recipes: map[string]string{}, Manifests: map[string]*images.Manifest{},
+	}
+	for _, s := range def.Parity.Severity {
+		p.Severities = append(p.Severities, SeverityRule{s.Match, Severity(s.Severity)})
+	}
+	for kind, m := range def.Machines {
+		p.Recipes[kind] = m.Image
+	}
+	if tiers == nil {
+		tiers = slices.Sorted(maps.Keys(def.Tiers))
+	}
+	for _, name := range tiers {
+		plan, wrong := envs.MakePlan(def, envs.Options{Tier: name})
+		if plan == nil {
+			problems = append(problems, wrong...)
+			continue
+		}
+		t := TierPolicy{Name: name, External: plan.External, Planned: map[string]string{}, RebuildAfter: map[string]time.Duration{}}
+		for _, m := range plan.Machines {
+			t.Planned[m.Name] = m.Kind
+			t.RebuildAfter[m.Kind] = def.RebuildAfter(name, m.Kind)
+		}
+		p.Tiers = append(p.Tiers, t)
+	}
+	if problems.Err() != nil {
+		return Policy{}, problems
+	}
+	return p, problems
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package parity
+
+import "strings"
+
+// SeverityRule gives rows that match a severity.
+type SeverityRule struct {
+	Match    string // SECTION/KEY, with * for any text: "etc//etc/motd", "packages/linux-*"
+	Severity Severity
+}
+
+// ownSeverities are Compare's, the first that matches wins.
+func ownSeverities() []SeverityRule {
+	return []SeverityRule{
+		{"sshd/*", Security}, {"sudoers/*", Security}, {"users/*", Security}, {"groups/*", Security}, {"keys/*", Security},
+		{"firewall/*", Security}, {"ca/*", Security}, {"ports/*", Security}, {"identity/*", Security}, {"updates/*", Security},
+		{"etc//etc/ssh/*", Security}, {"etc//etc/sudoers*", Security}, {"etc//etc/pam.*", Security}, {"etc//etc/security/*", Security},
+		{"etc//etc/passwd*", Security}, {"etc//etc/group*", Security}, {"etc//etc/*shadow*", Security}, {"etc//etc/nftables*", Security},
+		{"etc//etc/ssl/*", Security}, {"etc//etc/ca-certificates*", Security}, {"etc//etc/hosts.*", Security}, {"etc//etc/ld.so.preload", Security},
+		{"etc//etc/apt/trusted*", Security}, {"etc//etc/apt/keyrings*", Security},
+		{"packages/*", Packages}, {"languages/*", Packages}, {"archives/*", Packages}, {"os/*", Packages}, {"images/*", Packages},
+		{"etc/*", Config}, {"conffiles/*", Config}, {"sysctl*", Config}, {"units/*", Config}, {"cron/*", Config}, {"timers/*", Config}, {"mounts/*", Config},
+		{"modules/*", Config}, {"cmdline/*", Config}, {"time/*", Config}, {"locale/*", Config}, {"settled/*", Config}, {"age/*", Config}, {"machines/*", Config},
+	}
+}
+
+// severityOf is how bad a difference in section and key is.
+func severityOf(rules []SeverityRule, section, key string) Severity {
+	subject := section + "/" + key
+	for _, r := range rules {
+		if matches(r.Match, subject) {
+			return r.Severity
+		}
+	}
+	return Info
+}
+
+func rank(s Severity) int {
+	switch s {
+	case Security:
+		return 0
+	case Packages:
+		return 1
+	case Config:
+		return 2
+	}
+	return 3
+}
+
+// matches reports whether text has the pattern's form, in which * stands for any text, the empty one included. Its time is linear in text for each *.
+func matches(pattern, text string) bool {
+	head, rest, star := strings.Cut(pattern, "*")
+	if !star {
+		return pattern == text
+	}
+	if !strings.HasPrefix(text, head) {
+		return false
+	}
+	text = text[len(head):]
+	for {
+		part, next, more := strings.Cut(rest, "*")
+		if !more {
+			return strings.HasSuffix(text, part)
+		}
+		i := strings.Index(text, part)
+		if i < 0 {
+			return false
+		}
+		text, rest = text[i+len(part):], next
+	}
+}

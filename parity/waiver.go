@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package parity
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/evenkeel/evenkeel/envs"
+)
+
+// absentValue is how a waiver is pinned to something that is not there.
+const absentValue = "(absent)"
+
+// waive covers findings with the policy's waivers. An expired one covers nothing; one that is about to end is announced, one that covers nothing pointed out.
+func (c *Comparison) waive(rows []Row, columns []*column, r *Report) {
+	used := make([]bool, len(c.policy.Waivers))
+	ended := make([]bool, len(c.policy.Waivers))
+	for i := range rows {
+		row := &rows[i]
+		if !row.Counts {
+			continue
+		}
+		for j := range row.Cells {
+			cell := &row.Cells[j]
+			if cell.State != Different && cell.State != Absent {
+				continue
+			}
+			for k := range c.policy.Waivers {
+				w := &c.policy.Waivers[k]
+				if !covers(w, row, cell, columns[j]) {
+					continue
+				}
+				used[k] = true
+				if w.Until.Before(c.policy.At) {
+					ended[k] = true
+					continue
+				}
+				cell.State = Waived
+				row.Waiver = cmp.Or(row.Waiver, w.ID)
+				break
+			}
+		}
+		if row.Missing > 0 {
+			c.waiveMissing(row, used, ended)
+		}
+		row.Counts = row.Missing > 0 && row.Waiver == "" || slices.ContainsFunc(row.Cells, func(cell Cell) bool { return cell.State == Different || cell.State == Absent })
+		if row.Waiver != "" {
+			r.Checked.Waived++
+		}
+	}
+	for k, w := range c.policy.Waivers {
+		day := w.Until.UTC().Format(time.DateOnly)
+		use := WaiverUse{ID: w.ID, Owner: w.Owner, Until: w.Until, State: "used"}
+		if w.Until.Before(c.policy.At) {
+			use.State = "expired"
+		} else if !used[k] {
+			use.State = "unused"
+		}
+		r.Waivers = append(r.Waivers, use)
+		switch {
+		case ended[k]:
+			c.note("the waiver %s ended on %s: what it covered is a finding again (%s)", w.ID, day, w.Owner)
+		case !used[k]:
+			c.note("the waiver %s covers nothing any more: remove it (%s)", w.ID, w.Owner)
+		case w.Until.Before(c.policy.At.Add(WaiverNotice)):
+			c.note("the waiver %s ends on %s: what it covers is a finding then (%s)", w.ID, day, w.Owner)
+		}
+	}
+}
+
+func (c *Comparison) waiveMissing(row *Row, used, ended []bool) {
+	for k := range c.policy.Waivers {
+		w := &c.policy.Waivers[k]
+		if !matches(w.Match, row.Section+"/"+row.Key) || w.Tier != "" && w.Tier != row.Tier || w.Machines != "" && w.Machines != row.Machines || w.Value != "" && w.Value != row.Reference {
+			continue
+		}
+		used[k] = true
+		if w.Until.Before(c.policy.At) {
+			ended[k] = true
+		} else {
+			row.Waiver = cmp.Or(row.Waiver, w.ID)
+		}
+	}
+}
+
+// covers reports whether w is about a cell, its day aside.
+func covers(w *envs.Waiver, row *Row, cell *Cell, col *column) bool {
+	if w.Tier != "" && w.Tier != col.Tier || w.Machines != "" && w.Machines != col.Kind || !matches(w.Match, row.Section+"/"+row.Key) {
+		return false
+	}
+	return w.Value == "" || w.Value == cell.Value || cell.State == Absent && w.Value == absentValue
+}
+
+// Acceptance is who accepts today's findings, why, and until which day.
+type Acceptance struct {
+	Owner, Reason, ApprovedBy, Ref string
+	Until                          time.Time
+}
+
+// Accept writes waivers for all that counts in r, each pinned to its value and its tier, as a file for parity.waivers. What changes afterwards is a finding. Ages
+// and names of machines change by themselves, so those are not pinned.
+func Accept(r *Report, a Acceptance) ([]byte, error) {
+	switch {
+	case strings.TrimSpace(a.Owner) == "" || strings.TrimSpace(a.Reason) == "":
+		return nil, fmt.Errorf("cannot accept findings: a waiver has an owner and a reason")
+	case !a.Until.After(r.At):
+		return nil, fmt.Errorf("cannot accept findings until %s: that day is over", a.Until.UTC().Format(time.DateOnly))
+	}
+	type entry struct {
+		ID         string `yaml:"id"`
+		Match      string `yaml:"match"`
+		Value      string `yaml:"value,omitempty"`
+		Tier       string `yaml:"tier,omitempty"`
+		Machines   string `yaml:"machines,omitempty"`
+		Reason     string `yaml:"reason"`
+		Owner      string `yaml:"owner"`
+		ApprovedBy string `yaml:"approved_by,omitempty"`
+		Ref        string `yaml:"ref,omitempty"`
+		Until      string `yaml:"until"`
+	}
+	entries := []entry{}
+	seen := map[entry]bool{}
+	for i := range r.Rows {
+		row := &r.Rows[i]
+		add := func(tier, kind, value string) {
+			e := entry{
+				Match: row.Section + "/" + row.Key, Value: value, Tier: tier, Machines: kind, Reason: a.Reason, Owner: a.Owner, ApprovedBy: a.ApprovedBy, Ref: a.Ref,
+				Until: a.Until.UTC().Format(time.DateOnly),
+			}
+			if !seen[e] {
+				seen[e] = true
+				e.ID = fmt.Sprintf("%.8s-%d", row.Fingerprint, len(entries)+1)
+				entries = append(entries, e)
+			}
+		}
+		if !row.Counts {
+			continue
+		}
+		if row.Missing > 0 {
+			add(row.Tier, row.Machines, row.Reference)
+		}
+		for j, cell := range row.Cells {
+			if cell.State != Different && cell.State != Absent {
+				continue
+			}
+			value := cell.Value
+			switch {
+			case row.Kind == Stale || row.Section == "identity" || row.Section == "images":
+				value = ""
+			case cell.State == Absent:
+				value = absentValue
+			}
+			add(r.Columns[j].Tier, r.Columns[j].Kind, value)
+		}
+	}
+	slices.SortStableFunc(entries, func(a, b entry) int {
+		return cmp.Or(strings.Compare(a.Match, b.Match), strings.Compare(a.Tier, b.Tier))
+	})
+	body, err := yaml.Marshal(map[string]any{"waivers": entries})
+	if err != nil {
+		return nil, fmt.Errorf("cannot write waivers: %w", err)
+	}
+	return append([]byte("# Differences accepted on "+r.At.Format(time.DateOnly)+". Each is pinned to its value; another value is a finding.\n"), body...), nil
+}
