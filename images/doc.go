@@ -53,6 +53,11 @@
 //     by the script that came with it.
 //   - /etc/resolv.conf is the link to systemd-resolved's stub. Where the seed or a container's engine put a plain file in its place,
 //     that file is all there is, and resolved does not run.
+//   - the initial RAM disk has two ways. Where the root lies on a virtio disk: one modprobe, one mount, no udev. Wherever that way meets what it
+//     does not know (another disk or bus, two roots, an error noted in the file system, an unknown word on the command line):
+//     initramfs-tools' own, from the start, with the drivers of clouds and servers.
+//   - seeded machines on virtio start udev's coldplug of other devices (evenkeel-coldplug.service) and systemd-resolved after sshd. What needs
+//     names is ordered after nss-lookup.target, as everywhere.
 //   - no /etc/fstab: KernelArgs name the root file system, mounted writable from the start; its journal makes it whole after a crash.
 //   - /usr/share/evenkeel/manifest.json: recipe, release, image key, every package and every file of the tree.
 //   - no machine-id (an empty /etc/machine-id), random seed, host keys or other identity; unattended-upgrades off.

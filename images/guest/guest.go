@@ -50,6 +50,9 @@ func Files() []File {
 		{Path: "/etc/.updated", Mode: 0o644},
 		{Path: "/var/.updated", Mode: 0o644},
 	}
+	for _, name := range idleGenerators {
+		list = append(list, File{Path: "/etc/systemd/system-generators/systemd-" + name + "-generator", Mode: fs.ModeSymlink | 0o777, Link: "/dev/null"})
+	}
 	err := fs.WalkDir(embedded, "files", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
@@ -69,6 +72,10 @@ func Files() []File {
 	slices.SortFunc(list, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
 	return list
 }
+
+// idleGenerators are systemd's that have nothing to generate for the disk every image has (see package images), each a process of every boot:
+// partitions found by their types, integrity and verity of disks, waking from hibernation, updates while offline.
+var idleGenerators = []string{"gpt-auto", "hibernate-resume", "integritysetup", "system-update", "veritysetup"}
 
 func mode(path string, data []byte) fs.FileMode {
 	switch {
@@ -103,6 +110,7 @@ func Packages(release string) []string {
 func Services() (enable, mask []string) {
 	enable = []string{
 		"evenkeel-seed.service", "evenkeel-data.service", "evenkeel-grow.service", "evenkeel-firstboot.service", "evenkeel-external.timer",
+		"evenkeel-coldplug.service",
 		"nftables.service", "ssh.service", "systemd-networkd.service", "systemd-resolved.service", "systemd-timesyncd.service",
 	}
 	mask = []string{

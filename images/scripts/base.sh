@@ -16,6 +16,13 @@ user=$(cat user)
 inside id "${user##* }" > /dev/null 2>&1 || inside useradd $user
 set +f
 
+# sysinit.target, and so sshd, would wait until these two are ready; so would network.target, and sshd comes after it. What needs them is ordered
+# after nss-lookup.target and time-sync.target.
+for unit in systemd-resolved.service systemd-timesyncd.service; do
+	# shellcheck disable=SC2016 # the inner shell's
+	inside sh -c 'sed "/^Before=/s/ *\(sysinit\|network\)\.target//g" "/lib/systemd/system/$1" > "/etc/systemd/system/$1"' sh "$unit"
+done
+
 while read -r unit; do
 	inside systemctl --quiet enable "$unit" || { echo "cannot enable $unit"; exit 1; }
 done < enable

@@ -20,6 +20,20 @@ const (
 	privateSlot = "0x11"
 )
 
+// PCI slots of what every machine has, on the board itself. Left to libvirt, each gets a port for hotplugging, and each port costs the guest
+// time at boot.
+const (
+	diskSlot = iota + 2
+	seedSlot
+	randomSlot
+	cardSlot
+)
+
+func onBoard(slot uint) *libvirtxml.DomainAddress {
+	var domain, bus, function uint
+	return &libvirtxml.DomainAddress{PCI: &libvirtxml.DomainAddressPCI{Domain: &domain, Bus: &bus, Slot: &slot, Function: &function}}
+}
+
 // guest is all that a domain's definition is made of.
 type guest struct {
 	uuid   string
@@ -60,7 +74,7 @@ func (g guest) define() (string, error) {
 		OnPoweroff: "destroy", OnReboot: "restart", OnCrash: "destroy",
 		OS: &libvirtxml.DomainOS{
 			Type:    &libvirtxml.DomainOSType{Arch: "x86_64", Machine: "q35", Type: "hvm"},
-			Kernel:  g.pool.path(g.image.volume(string(images.Kernel))),
+			Kernel:  g.pool.path(g.image.volume(string(g.kernel()))),
 			Initrd:  g.pool.path(g.image.volume(string(images.Initrd))),
 			Cmdline: images.KernelArgs,
 		},
@@ -73,6 +87,14 @@ func (g guest) define() (string, error) {
 		d.Type, d.CPU = "kvm", &libvirtxml.DomainCPU{Mode: "host-passthrough"}
 	}
 	return d.Marshal()
+}
+
+// kernel is the one that starts sooner in emulation, and elsewhere the one that picks its addresses at random.
+func (g guest) kernel() images.Format {
+	if g.kvm {
+		return images.Kernel
+	}
+	return images.VMLinux
 }
 
 // emulatedCPU is QEMU's plain 64-bit processor: what newer ones add, emulation only does slower. A boot until SSH answers cost 27 s of
@@ -91,13 +113,13 @@ func (g guest) devices() *libvirtxml.DomainDeviceList {
 				// faster); unmap gives back what the guest deletes.
 				Driver: &libvirtxml.DomainDiskDriver{Name: "qemu", Type: "qcow2", Discard: "unmap"},
 				Source: fileSource(g.pool.path(g.volume(diskVolume))),
-				Target: &libvirtxml.DomainDiskTarget{Dev: "vda", Bus: "virtio"},
+				Target: &libvirtxml.DomainDiskTarget{Dev: "vda", Bus: "virtio"}, Address: onBoard(diskSlot),
 			},
 			{
 				Device: "disk", ReadOnly: &libvirtxml.DomainDiskReadOnly{}, Serial: seedSerial,
 				Driver: &libvirtxml.DomainDiskDriver{Name: "qemu", Type: "raw"},
 				Source: fileSource(g.pool.path(g.volume(seedVolume))),
-				Target: &libvirtxml.DomainDiskTarget{Dev: "vdb", Bus: "virtio"},
+				Target: &libvirtxml.DomainDiskTarget{Dev: "vdb", Bus: "virtio"}, Address: onBoard(seedSlot),
 			},
 		},
 		Controllers: []libvirtxml.DomainController{{Type: "usb", Model: "none"}},
@@ -110,6 +132,7 @@ func (g guest) devices() *libvirtxml.DomainDeviceList {
 		RNGs: []libvirtxml.DomainRNG{{
 			Model:   "virtio",
 			Backend: &libvirtxml.DomainRNGBackend{Random: &libvirtxml.DomainRNGBackendRandom{Device: "/dev/urandom"}},
+			Address: onBoard(randomSlot),
 		}},
 	}
 	l.Disks = append(l.Disks, g.domainDisks()...)
@@ -121,7 +144,7 @@ func (g guest) devices() *libvirtxml.DomainDeviceList {
 			MAC:    &libvirtxml.DomainInterfaceMAC{Address: g.privateMAC()},
 			Source: &libvirtxml.DomainInterfaceSource{Network: &libvirtxml.DomainInterfaceSourceNetwork{Network: g.wire.network}},
 			Model:  &libvirtxml.DomainInterfaceModel{Type: "virtio"},
-			ROM:    &libvirtxml.DomainROM{Enabled: "no"},
+			ROM:    &libvirtxml.DomainROM{Enabled: "no"}, Address: onBoard(cardSlot),
 		}}
 	}
 	return l

@@ -19,11 +19,11 @@ import (
 	"github.com/evenkeel/evenkeel/providers"
 )
 
-// An image is three volumes and a fourth, empty one that is made when the three are whole: libvirt cannot rename volumes. Since the
+// An image is a volume for each of these and one more, empty, that is made when they are whole: libvirt cannot rename volumes. Since the
 // content is part of the names, two uploads at once write the same bytes to the same places, and a broken one is simply done again.
 const complete = "complete"
 
-var artefacts = []images.Format{images.QCOW2, images.Kernel, images.Initrd}
+var artefacts = []images.Format{images.QCOW2, images.Kernel, images.VMLinux, images.Initrd}
 
 // imageOf names the volumes of img.
 func imageOf(img images.Image) (image, error) {

@@ -20,7 +20,6 @@ import (
 	"github.com/hashicorp/go-hclog"
 	lv "libvirt.org/go/libvirt"
 
-	"github.com/evenkeel/evenkeel/images"
 	"github.com/evenkeel/evenkeel/providers"
 )
 
@@ -28,7 +27,7 @@ import (
 func Plugin() providers.Plugin {
 	return providers.Plugin{
 		Name:    "libvirt",
-		Formats: []images.Format{images.QCOW2, images.Kernel, images.Initrd},
+		Formats: artefacts,
 		Traits:  providers.Traits{Local: true},
 		Open:    open,
 	}

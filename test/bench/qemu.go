@@ -34,7 +34,7 @@ func newRawQEMU(ctx context.Context, b *bench, project string) (*rawQEMU, error)
 	if err != nil {
 		return nil, fmt.Errorf("cannot see the image: %w", err)
 	}
-	q := &rawQEMU{dir: b.dir, disk: files["qcow2"].Path, kernel: files["kernel"].Path, initrd: files["initrd"].Path, seed: filepath.Join(b.dir, "seed.tar")}
+	q := &rawQEMU{dir: b.dir, disk: files["qcow2"].Path, kernel: files[kernelFormat()].Path, initrd: files["initrd"].Path, seed: filepath.Join(b.dir, "seed.tar")}
 	if q.identity, err = ssh.LoadIdentity("", filepath.Join(b.dir, "identity")); err != nil {
 		return nil, err
 	}
@@ -124,6 +124,14 @@ func cpuModel() string {
 		return "host"
 	}
 	return "qemu64"
+}
+
+// kernelFormat is the kernel that the libvirt provider boots.
+func kernelFormat() string {
+	if machineHasKVM() {
+		return string(images.Kernel)
+	}
+	return string(images.VMLinux)
 }
 
 func freePort() (int, error) {

@@ -32,7 +32,7 @@ func newVagrant(ctx context.Context, b *bench, project string) (*vagrant, error)
 	}
 	// QEMU's user has to be able to read kernel and initrd.
 	kernel, initrd := filepath.Join(dir, "vmlinuz"), filepath.Join(dir, "initrd")
-	for to, from := range map[string]string{kernel: files["kernel"].Path, initrd: files["initrd"].Path} {
+	for to, from := range map[string]string{kernel: files[kernelFormat()].Path, initrd: files["initrd"].Path} {
 		if _, err := timed(ctx, dir, nil, "install", "-m", "0644", from, to); err != nil {
 			return nil, err
 		}
