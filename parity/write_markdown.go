@@ -213,6 +213,9 @@ func mdCell(row *Row, c Cell) string {
 	return sign + " " + mdCode(c.Value, 200)
 }
 
+// mdBreak parts text, so that GitHub sees no address, mention or number in it; it is seen by nobody.
+const mdBreak = "<!-- -->"
+
 // mdCode shows text of a machine as code: within it nothing is a link, a mention, an issue's number or markup. Where the text has what even
 // code spans and tables read (backticks, bars, backslashes), it goes by entities.
 func mdCode(s string, limit int) string {
@@ -235,6 +238,9 @@ func mdEntities(s string) string {
 			b.WriteRune(r)
 		default:
 			fmt.Fprintf(&b, "&#%d;", r)
+			if strings.ContainsRune("@#:.", r) { // links are looked for once entities are characters, also here
+				b.WriteString(mdBreak)
+			}
 		}
 	}
 	return b.String()
@@ -275,12 +281,15 @@ func mdProse(b *strings.Builder, s string) {
 		inside := i > 0 && s[i-1] != ' ' && next != ' ' // a sign that begins or ends no word begins no list
 		switch {
 		case word:
-			for _, trigger := range []string{"@", "#", "://", "www.", "gh-"} {
+			for _, trigger := range []string{"@", "#", "gh-"} {
 				if strings.HasSuffix(low[:i], trigger) {
-					b.WriteString("<!-- -->")
+					b.WriteString(mdBreak)
 					break
 				}
 			}
+			b.WriteRune(r)
+		case r == '.' && strings.HasSuffix(low[:i], "www"), r == '/' && strings.HasSuffix(low[:i], ":"):
+			b.WriteString(mdBreak)
 			b.WriteRune(r)
 		case strings.ContainsRune(" ,;'%", r), strings.ContainsRune(".-/", r) && inside, r == ':' && (next == ' ' || next >= '0' && next <= '9' || next == '/'):
 			b.WriteRune(r)

@@ -54,7 +54,9 @@ type sarifFile struct {
 			PartialFingerprints map[string]string
 			Suppressions        []struct{ Kind, Justification string }
 		}
-		Tool struct{ Driver struct{ Rules []struct{ ID string } } }
+		Tool struct {
+			Driver struct{ Rules []struct{ ID string } }
+		}
 	}
 }
 
