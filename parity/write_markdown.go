@@ -121,8 +121,8 @@ func (m *markdownWriter) block(b *block) int {
 			left += len(p.rows)
 			continue
 		}
-		for n, row := range p.rows {
-			if !m.fits(m.row(p, row)) {
+		for n := range p.rows {
+			if !m.fits(m.row(p, n)) {
 				m.full = true
 				left += len(p.rows) - n
 				break
@@ -132,10 +132,18 @@ func (m *markdownWriter) block(b *block) int {
 	return left
 }
 
-func (m *markdownWriter) row(b *block, row *Row) string {
-	line := "| " + mdText(string(row.Severity), 20) + " | " + mdText(row.Section, 80) + " " + mdCode(row.Key, keyBytes) + " |"
+func (m *markdownWriter) row(b *block, at int) string {
+	row := b.rows[at]
+	line := "| " + mdText(string(row.Severity), 20) + " | "
+	if row.Section != string(row.Severity) {
+		line += mdText(row.Section, 80) + " "
+	}
+	line += mdCode(row.Key, keyBytes) + " |"
 	for n := range b.sets {
 		line += " " + mdCell(row, b.cell(row, n)) + " |"
+	}
+	if at > 0 && sameAdvice(b.rows[at-1], row) && b.rows[at-1].Why == row.Why {
+		return line + " as above |\n"
 	}
 	line += " " + mdText(string(row.Kind), 20)
 	if ref := shouldBe(row); row.Missing > 0 {

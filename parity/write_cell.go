@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package parity
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// cellAt is a row's cell of a column; rows of foreign origin may have fewer.
+func cellAt(row *Row, column int) Cell {
+	if column < len(row.Cells) {
+		return row.Cells[column]
+	}
+	return Cell{}
+}
+
+// shouldBe is a row's reference where none of its cells shows it: a limit, what a machine lacks, the image's value.
+func shouldBe(row *Row) string {
+	for _, c := range row.Cells {
+		if c.State == Same && c.Value == row.Reference {
+			return ""
+		}
+	}
+	return row.Reference
+}
+
+// sameAdvice tells rows for which the same is to be done, so that it is said once.
+func sameAdvice(a, b *Row) bool {
+	return a.Fix == b.Fix && a.Kind == b.Kind && a.Waiver == b.Waiver && a.Missing == 0 && b.Missing == 0 && shouldBe(a) == shouldBe(b)
+}
+
+// lacking tells a row whose reference does not have the key: its equal cells are of absence.
+func lacking(row *Row) bool {
+	return row.Reference == "" && (row.Kind == Skew || row.Kind == Drift) &&
+		slices.ContainsFunc(row.Cells, func(c Cell) bool { return c.State != Same && c.Value != "" })
+}
+
+// cellText is a cell's value as shown: what is the same because nobody has it is said to be.
+func cellText(row *Row, c Cell) string {
+	if c.State == Same && c.Value == "" && lacking(row) {
+		return "∅"
+	}
+	return inertLine(c.Value, valueBytes)
+}
+
+func isFinding(row *Row) bool { return row.Counts }
+
+// columnName is how a column is called: production A ×487.
+func columnName(c *Column, times string) string {
+	name := inertLine(c.Tier, 80)
+	if c.Variant != "" {
+		name += " " + inertLine(c.Variant, 20)
+	}
+	return fmt.Sprintf("%s %s%s", name, times, grouped(columnCount(c)))
+}
+
+func orWord(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}
+
+func columnCount(c *Column) int {
+	if c.Count > 0 {
+		return c.Count
+	}
+	return len(c.Machines)
+}
+
+// group is the columns of a row that have one and the same cell.
+type group struct {
+	cell    Cell
+	columns []int
+}
+
+// groupCells gathers a row's equal cells, in the order of columns.
+func groupCells(row *Row, columns []int) []group {
+	var all []group
+	at := map[Cell]int{}
+	for _, i := range columns {
+		c := cellAt(row, i)
+		if c.State == "" {
+			continue
+		}
+		n, ok := at[c]
+		if !ok {
+			n = len(all)
+			at[c] = n
+			all = append(all, group{cell: c})
+		}
+		all[n].columns = append(all[n].columns, i)
+	}
+	return all
+}
+
+// glyph is the sign of a cell's state; the forms of ascii are for terminals that show nothing else.
+func glyph(c Cell, ascii bool) string {
+	full, plain := "", ""
+	switch c.State {
+	case Same:
+		full, plain = "=", "="
+	case Different:
+		switch {
+		case c.Order > 0:
+			full, plain = "▲", "^"
+		case c.Order < 0:
+			full, plain = "▼", "v"
+		default:
+			full, plain = "≠", "#"
+		}
+	case Absent:
+		full, plain = "∅", "-"
+	case Unknown:
+		full, plain = "?", "?"
+	case Expected:
+		full, plain = "~", "~"
+	case Waived:
+		full, plain = "W", "W"
+	case Unreachable:
+		full, plain = "!", "!"
+	}
+	if ascii {
+		return plain
+	}
+	return full
+}
+
+// diffClass is what a line of a unified difference is: ins, del, at (its headings), or "".
+func diffClass(line string) string {
+	switch {
+	case strings.HasPrefix(line, "@@"), strings.HasPrefix(line, "--- "), strings.HasPrefix(line, "+++ "):
+		return "at"
+	case strings.HasPrefix(line, "+"):
+		return "ins"
+	case strings.HasPrefix(line, "-"):
+		return "del"
+	}
+	return ""
+}
+
+// glyphWords says in words what a cell's glyph says.
+func glyphWords(c Cell) string {
+	switch {
+	case c.State == Different && c.Order > 0:
+		return "newer"
+	case c.State == Different && c.Order < 0:
+		return "older"
+	}
+	return string(c.State)
+}
