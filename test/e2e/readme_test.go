@@ -92,3 +92,19 @@ func readmeDays(t *testing.T) []string {
 	}
 	return commands
 }
+
+func TestPictureOfTheReadmeIsTheExample(t *testing.T) {
+	draw := exec.Command(filepath.Join(bin, "evenkeel"), "plan", "--graph", "--format", "svg", "-f", "../../envs/examples/shop/env.yaml")
+	draw.Env = append(os.Environ(), variables(t.TempDir())...)
+	got, err := draw.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := os.ReadFile("../../docs/shop.svg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got) != string(want) {
+		t.Error("docs/shop.svg is not what `evenkeel plan --graph -f envs/examples/shop/env.yaml -o docs/shop.svg` draws")
+	}
+}
