@@ -20,5 +20,6 @@ It runs. What to try next, in envs/examples/shop (put bin/ on your PATH first):
   evenkeel ssh db-1 -- sudo -n nft list ruleset    only web may reach the database
   evenkeel rebuild web          both web servers anew, one after the other
   evenkeel up                   again: nothing to do
-  evenkeel down                 everything goes
+  evenkeel rebuild db --allow-downtime    a new database machine, the old rows
+  evenkeel down                 machines go, the rows stay; with --data they go too
 TXT
