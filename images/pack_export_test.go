@@ -4,6 +4,7 @@ package images
 
 import (
 	"context"
+	"io"
 	"path/filepath"
 	"strings"
 	"time"
@@ -23,3 +24,6 @@ func Pack(ctx context.Context, f Format, tree, work, digest string, newest time.
 	out, err := packing{tree: tree, work: work, digest: digest, newest: newest, subject: "test", emit: p, memory: (&Store{}).memoryTree}.pack(ctx, f)
 	return out.file, out.diskSize, err
 }
+
+// KeepAtMost is what a program's output is kept in, up to a limit.
+func KeepAtMost(limit int) io.Writer { return &limited{left: limit} }

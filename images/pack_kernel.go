@@ -107,7 +107,7 @@ func (k packing) unpackPayload(ctx context.Context, payload []byte) ([]byte, err
 		box := k.box()
 		box.stdin, box.stdout = bytes.NewReader(packed), out
 		err := box.run(ctx, "xz", "--decompress", "--stdout")
-		return out.Bytes(), err
+		return out.data, err
 	}
 	return nil, nil
 }
@@ -124,7 +124,7 @@ var errKernelLimit = fmt.Errorf("it unpacks to more than %d MiB", kernelLimit/me
 
 // limited keeps what is written to it, up to a limit.
 type limited struct {
-	bytes.Buffer
+	data []byte // not a bytes.Buffer within: its ReadFrom would know no limit
 	left int
 }
 
@@ -132,7 +132,8 @@ func (l *limited) Write(p []byte) (int, error) {
 	if l.left -= len(p); l.left < 0 {
 		return 0, errKernelLimit
 	}
-	return l.Buffer.Write(p)
+	l.data = append(l.data, p...)
+	return len(p), nil
 }
 
 // bootsUnpacked: it is an ELF file with the note.

@@ -8,6 +8,7 @@ import (
 	"compress/gzip"
 	"debug/elf"
 	"encoding/binary"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -59,6 +60,16 @@ func TestBrokenKernelIsToldSo(t *testing.T) {
 	_, _, err := images.Pack(t.Context(), images.VMLinux, kernelTree(t, bzImage(t, packed[:len(packed)/2])), t.TempDir(), "d", time.Unix(0, 0), nil)
 	if err == nil {
 		t.Error("got no error from half a kernel")
+	}
+}
+
+// As a program's output is copied: the writer may not read for itself, past its limit.
+func TestWhatAKernelUnpacksToIsBounded(t *testing.T) {
+	for size, fits := range map[int]bool{1000: true, 1001: false} {
+		_, err := io.Copy(images.KeepAtMost(1000), io.LimitReader(bytes.NewReader(make([]byte, size)), int64(size)))
+		if (err == nil) != fits {
+			t.Errorf("of %d bytes where 1000 are allowed: got %v", size, err)
+		}
 	}
 }
 
