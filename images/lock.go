@@ -12,13 +12,13 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/evenkeel/evenkeel/images/guest"
+	"github.com/evenkeel/evenkeel/internal/lazyregexp"
 	"github.com/evenkeel/evenkeel/internal/problem"
 	"github.com/evenkeel/evenkeel/internal/strictyaml"
 )
@@ -166,7 +166,7 @@ func ParseLock(file string, data []byte) (*Lock, problem.List) {
 	return l, problems
 }
 
-var lockWord = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9:._/+-]*$`)
+var lockWord = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9:._/+-]*$`)
 
 func lockedArchive(n *strictyaml.Node) LockedArchive {
 	f := strings.Fields(n.Line())

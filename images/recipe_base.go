@@ -5,8 +5,8 @@ package images
 import (
 	"os"
 	"path"
-	"regexp"
 
+	"github.com/evenkeel/evenkeel/internal/lazyregexp"
 	"github.com/evenkeel/evenkeel/internal/strictyaml"
 )
 
@@ -19,7 +19,7 @@ type baseTree struct {
 // knownTrees are the forms of a tree that unpacked reads.
 const knownTrees = "a root tree as .tar, .tar.gz, .tar.xz or .tar.zst"
 
-var diskImage = regexp.MustCompile(`\.(qcow2|raw|img|vmdk|vdi|vhdx?|iso)(\.(gz|xz|zst|bz2))?$`)
+var diskImage = lazyregexp.New(`\.(qcow2|raw|img|vmdk|vdi|vhdx?|iso)(\.(gz|xz|zst|bz2))?$`)
 
 // start is the release that a recipe starts from, and the tree where one is given in the release's place.
 func (l loader) start(top *strictyaml.Fields) (string, *baseTree) {

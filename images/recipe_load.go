@@ -12,13 +12,13 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 
 	"github.com/evenkeel/evenkeel/images/guest"
+	"github.com/evenkeel/evenkeel/internal/lazyregexp"
 	"github.com/evenkeel/evenkeel/internal/strictyaml"
 )
 
@@ -27,13 +27,13 @@ const maxInput = 32 << 20
 
 var (
 	// Debian Policy 5.6.7 and 5.6.12; Linux user names as useradd(8) allows them.
-	packageName = regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]+$`)
-	version     = regexp.MustCompile(`^([0-9]+:)?[0-9][A-Za-z0-9.+~-]*$`)
-	userName    = regexp.MustCompile(`^[a-z_][a-z0-9_-]{0,30}$`)
-	unitName    = regexp.MustCompile(`^[A-Za-z0-9:_.@-]+$`)
-	suiteName   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._/-]*$`)
-	sysctlName  = regexp.MustCompile(`^[A-Za-z0-9_]+([./][A-Za-z0-9_-]+)+$`)
-	hexDigest   = regexp.MustCompile(`^[0-9a-f]{64}$`)
+	packageName = lazyregexp.New(`^[a-z0-9][a-z0-9+.-]+$`)
+	version     = lazyregexp.New(`^([0-9]+:)?[0-9][A-Za-z0-9.+~-]*$`)
+	userName    = lazyregexp.New(`^[a-z_][a-z0-9_-]{0,30}$`)
+	unitName    = lazyregexp.New(`^[A-Za-z0-9:_.@-]+$`)
+	suiteName   = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9._/-]*$`)
+	sysctlName  = lazyregexp.New(`^[A-Za-z0-9_]+([./][A-Za-z0-9_-]+)+$`)
+	hexDigest   = lazyregexp.New(`^[0-9a-f]{64}$`)
 )
 
 // loader turns a document into a spec, recording what is wrong in the document.
