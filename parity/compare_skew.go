@@ -105,8 +105,8 @@ func (c *Comparison) differences(columns, of []*column, ref *column, tier string
 	}
 	var rows []Row
 	for _, section := range slices.Sorted(maps.Keys(sections)) {
-		if !place || tier == "" {
-			if row, unknown := c.unread(columns, of, ref, section, tier); unknown {
+		if !place {
+			if row, unknown := unreadRow(columns, of, ref, section, tier); unknown {
 				rows = append(rows, row)
 			}
 		}
@@ -125,7 +125,7 @@ func (c *Comparison) difference(columns, of []*column, ref *column, section, key
 	want := ref.views[section].get(key)
 	row.Reference = clipValue(textOf(want))
 	for _, col := range of {
-		cell := c.cell(col, ref, section, key, want)
+		cell := cellBeside(col, ref, section, key, want)
 		switch v := col.views[section]; cell.State {
 		case Different, Absent:
 			if c.explain(explained, ref, col, section, key, want) || c.expected(ref, col, section, key) {
@@ -148,7 +148,7 @@ func (c *Comparison) difference(columns, of []*column, ref *column, section, key
 func differing(of []*column, ref *column, section string, place bool) []string {
 	base := ref.views[section]
 	if base == nil {
-		if !ref.members[0].asked[section] {
+		if !ref.collects(section) {
 			return nil
 		}
 		base = &view{}
@@ -254,8 +254,8 @@ func stateOf(want, got *fact) State {
 	return Different
 }
 
-// cell is what col has of a key.
-func (c *Comparison) cell(col, ref *column, section, key string, want *fact) Cell {
+// cellBeside is what col has of a key, seen from ref, which has want.
+func cellBeside(col, ref *column, section, key string, want *fact) Cell {
 	if col.Unreachable {
 		return Cell{State: Unreachable}
 	}
@@ -263,7 +263,7 @@ func (c *Comparison) cell(col, ref *column, section, key string, want *fact) Cel
 		return Cell{}
 	}
 	v := col.views[section]
-	if v == nil && !c.collects(col, section) {
+	if v == nil && !col.collects(section) {
 		return Cell{State: Unknown}
 	}
 	if v == nil {
@@ -283,13 +283,8 @@ func (c *Comparison) cell(col, ref *column, section, key string, want *fact) Cel
 	return cell
 }
 
-// collects reports whether the machines of a column were asked for a section at all; an empty section has no view.
-func (c *Comparison) collects(col *column, section string) bool {
-	return col.members[0].asked[section]
-}
-
-// unread is the row of a section that some columns could not read, while others could.
-func (c *Comparison) unread(columns, of []*column, ref *column, section, tier string) (Row, bool) {
+// unreadRow is the row of a section that some columns could not read, while others could.
+func unreadRow(columns, of []*column, ref *column, section, tier string) (Row, bool) {
 	row := Row{Kind: Skew, Section: section, Key: "*", Machines: ref.Kind, Tier: tier, Severity: Info, Cells: make([]Cell, len(columns))}
 	var why []string
 	any := false
@@ -305,7 +300,7 @@ func (c *Comparison) unread(columns, of []*column, ref *column, section, tier st
 			if !slices.Contains(why, cell.Value) {
 				why = append(why, cell.Value)
 			}
-		case v == nil && !c.collects(col, section) && !incomparable(ref, col, section, ""):
+		case v == nil && !col.collects(section) && !incomparable(ref, col, section, ""):
 			any = true
 			cell.State = Unknown
 		}

@@ -50,7 +50,7 @@ func (c *Comparison) drift(columns []*column) []Row {
 				cell.State = Same
 				if col.Unreachable {
 					cell.State = Unreachable
-				} else if v := col.views[k.section]; v != nil && v.unknown != "" || col.image == "" {
+				} else if v := col.views[k.section]; v != nil && v.unknown != "" || !col.collects(k.section) || c.manifest(col.image) == nil {
 					cell.State = Unknown
 				}
 			}
@@ -183,7 +183,7 @@ func (c *Comparison) given(col *column, add addDrift) {
 	for _, subject := range slices.Sorted(maps.Keys(t.Expected)) {
 		section, key, _ := strings.Cut(subject, "/")
 		v := col.views[section]
-		if v != nil && v.unknown != "" || v == nil && !col.members[0].asked[section] {
+		if v != nil && v.unknown != "" || v == nil && !col.collects(section) {
 			continue
 		}
 		f, want := v.get(key), t.Expected[subject]

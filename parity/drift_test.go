@@ -3,6 +3,7 @@
 package parity_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -91,6 +92,21 @@ func TestAnUnknownImageIsSaid(t *testing.T) {
 	wantRows(t, r)
 	if len(r.Notes) != 1 || !strings.Contains(r.Notes[0], "the manifest of image 999999999999 is not here") {
 		t.Errorf("got notes %q", r.Notes)
+	}
+	// Beside machines that drifted nothing is said of it, nor of one that was not asked.
+	unasked := imaged("web-3", asMade())
+	unasked.Sections = slices.DeleteFunc(unasked.Sections, func(s parity.Section) bool { return s.Name == "packages" })
+	s = imaged("web-2", asMade())
+	s.Subject.ImageKey = strings.Repeat("9", 64)
+	r = compare(t, driftPolicy(), imaged("web-1", asMade().with("packages", "gcc:amd64", "4:12")), s, unasked)
+	i := slices.IndexFunc(r.Rows, func(row parity.Row) bool { return row.Kind == parity.Drift })
+	if i < 0 {
+		t.Fatalf("got %v, want drift", said(r))
+	}
+	for j, cell := range r.Rows[i].Cells {
+		if want := map[string]parity.State{"web-1": parity.Different, "web-2": parity.Unknown, "web-3": parity.Unknown}[r.Columns[j].Machines[0]]; cell.State != want {
+			t.Errorf("%v: got %s, want %s", r.Columns[j].Machines, cell.State, want)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ package parity
 import (
 	"cmp"
 	"crypto/sha256"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -21,6 +22,9 @@ type column struct {
 	index      int
 }
 
+// collects reports whether the column's machines were asked for a section, which all of them were or none; an empty section has no view.
+func (col *column) collects(section string) bool { return col.members[0].asked[section] }
+
 // signatureOf is equal for machines that are one variant: the same image, kernel of its own or not, and equal views.
 func signatureOf(m *machine) digest {
 	h := sha256.New()
@@ -35,11 +39,18 @@ func signatureOf(m *machine) digest {
 func (c *Comparison) columns(baseline string) []*column {
 	type group struct {
 		tier, kind, why string
+		unasked         string // sections that others have facts of and these machines were not asked for: not the same as having none
 		signature       digest
 	}
 	groups := map[group]*column{}
+	sections := c.sections()
 	for _, m := range c.machines {
-		g := group{m.id.tier, m.kind, m.unreachable, m.signature}
+		g := group{tier: m.id.tier, kind: m.kind, why: m.unreachable, signature: m.signature}
+		for _, name := range sections {
+			if m.unreachable == "" && !m.asked[name] {
+				g.unasked += name + "\x00"
+			}
+		}
 		col := groups[g]
 		if col == nil {
 			col = &column{
@@ -83,6 +94,17 @@ func (c *Comparison) columns(baseline string) []*column {
 		}
 	}
 	return all
+}
+
+// sections are those of which any machine has facts, sorted.
+func (c *Comparison) sections() []string {
+	names := map[string]bool{}
+	for _, m := range c.machines {
+		for _, v := range m.views {
+			names[v.name] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(names))
 }
 
 // oldest is the age of the oldest machine in days, 0 where no machine's is known.
