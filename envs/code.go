@@ -39,7 +39,7 @@ func (l *loader) code(n *strictyaml.Node, disks []Data) []Code {
 		}
 		for _, d := range disks {
 			if d.Mount != "" && overlap(c.To, d.Mount) {
-				to.Errorf("got %s, which overlaps with the data disk %s at %s; code comes from the project and is not kept as data", c.To, d.Name, d.Mount)
+				to.Errorf("got %s, which overlaps with the data disk at %s; code comes from the project and is not kept as data", c.To, d.Mount)
 			}
 		}
 		all = append(all, c)

@@ -53,9 +53,8 @@ func (l *loader) data(n *strictyaml.Node) []Data {
 			if d.Name != "" && d.Name == other.Name {
 				name.Errorf("got %s, the name of a data disk that stands above", d.Name)
 			}
-			if d.Mount != "" && other.Name != "" && overlap(d.Mount, other.Mount) {
-				mount.Errorf("got %s, which overlaps with the data disk %s at %s", d.Mount, other.Name, other.Mount)
-				break
+			if d.Mount != "" && other.Mount != "" && overlap(d.Mount, other.Mount) {
+				mount.Errorf("got %s, which overlaps with the data disk at %s", d.Mount, other.Mount)
 			}
 		}
 		disks = append(disks, d)
