@@ -44,7 +44,7 @@ const (
 	sweeps      = 12
 )
 
-// size is what a node needs; gap is what must lie between a column and the next for the labels of the wires there.
+// lay places g: size is what a node needs, label how wide the text beside an edge is.
 func lay(g Graph, size func(Node) (width, height float64), label func(Edge) float64) *layout {
 	from, to := ends(g)
 	columns := columnsOf(len(g.Nodes), from, to)
