@@ -28,6 +28,7 @@ import (
 
 	"github.com/evenkeel/evenkeel/images"
 	"github.com/evenkeel/evenkeel/internal/progress"
+	"github.com/evenkeel/evenkeel/test/conformance"
 )
 
 // Real builds need an archive, mmdebstrap and minutes. `make test-all` asks for them.
@@ -278,7 +279,7 @@ func TestRealBuildAsAPlainUserAgrees(t *testing.T) {
 	s := realStore(t)
 	who, err := user.Lookup(os.Getenv("EVENKEEL_TEST_USER"))
 	if err != nil || os.Geteuid() != 0 {
-		t.Skip("run as root with EVENKEEL_TEST_USER=NAME, a user with lines in /etc/subuid and /etc/subgid")
+		conformance.Require(t, "user", errors.New("run as root with EVENKEEL_TEST_USER=NAME, a user with lines in /etc/subuid and /etc/subgid"))
 	}
 	r := locked(t.Context(), t, s, load(t, "../envs/examples/shop", "images/db.yaml"))
 	want := built(t, s, r, images.Tar).Digest

@@ -213,7 +213,7 @@ func (c *Comparison) note(format string, args ...any) {
 func finish(row *Row, columns []*column, severities []SeverityRule) {
 	row.Severity = cmp.Or(row.Severity, severityOf(severities, row.Section, row.Key))
 	row.Fingerprint = fingerprint(row)
-	row.Counts = row.Missing > 0 || slices.ContainsFunc(row.Cells, func(cell Cell) bool { return cell.State == Different || cell.State == Absent })
+	row.Counts = row.Missing > 0 || slices.ContainsFunc(row.Cells, Cell.differs)
 	if row.Fix == "" {
 		row.Fix = fixOf(row, columns)
 	}
@@ -227,22 +227,16 @@ func sortRows(rows []Row, columns []*column) {
 	spread := func(r *Row) (machines int) {
 		machines = r.Missing
 		for i, cell := range r.Cells {
-			if cell.State == Different || cell.State == Absent {
+			if cell.differs() {
 				machines += columns[i].Count
 			}
 		}
 		return machines
 	}
 	order := map[Kind]int{Skew: 0, Drift: 1, Stale: 2, Inventory: 3}
-	first := func(counts bool) int {
-		if counts {
-			return 0
-		}
-		return 1
-	}
 	slices.SortFunc(rows, func(a, b Row) int {
 		return cmp.Or(
-			cmp.Compare(first(a.Counts), first(b.Counts)), cmp.Compare(rank(a.Severity), rank(b.Severity)), cmp.Compare(spread(&b), spread(&a)),
+			cmp.Compare(truth(b.Counts), truth(a.Counts)), cmp.Compare(rank(a.Severity), rank(b.Severity)), cmp.Compare(spread(&b), spread(&a)),
 			cmp.Compare(order[a.Kind], order[b.Kind]), strings.Compare(a.Section, b.Section), strings.Compare(a.Key, b.Key),
 			strings.Compare(a.Machines, b.Machines), strings.Compare(a.Tier, b.Tier))
 	})

@@ -30,6 +30,11 @@ func (c *Comparison) manifest(key string) *manifestIndex {
 	if m == nil {
 		return nil
 	}
+	c.manifests[key] = indexOf(m)
+	return c.manifests[key]
+}
+
+func indexOf(m *images.Manifest) *manifestIndex {
 	index := &manifestIndex{Manifest: m, packages: map[string]string{}, files: map[string]images.Entry{}}
 	for _, p := range m.Packages {
 		at := p.Name + ":" + p.Arch
@@ -54,7 +59,6 @@ func (c *Comparison) manifest(key string) *manifestIndex {
 		e.Type, e.SHA256, e.Size, e.Link = "file", index.files[first].SHA256, index.files[first].Size, ""
 		index.files[name] = e
 	}
-	c.manifests[key] = index
 	return index
 }
 
@@ -222,19 +226,12 @@ func behind(ref, col *column, order int) string {
 func amounts(e *explanation) string {
 	var parts []string
 	if n := len(e.packages); n > 0 {
-		parts = append(parts, plural(n, "package"))
+		parts = append(parts, counted(n, "package"))
 	}
 	if n := len(e.files); n > 0 {
-		parts = append(parts, plural(n, "file"))
+		parts = append(parts, counted(n, "file"))
 	}
 	return strings.Join(parts, ", ")
-}
-
-func plural(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 // days is a span in the largest unit that tells it apart from its neighbours.

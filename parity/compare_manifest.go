@@ -20,8 +20,7 @@ func FromManifest(m *images.Manifest, subject Subject) Snapshot {
 	id, version, _ := strings.Cut(m.Release, ":")
 	system := Section{Name: "os", Lane: Stable, Items: []Item{{Key: "id", Value: id}, {Key: "version_id", Value: version}}}
 	packages, etc := Section{Name: "packages", Lane: Stable}, Section{Name: "etc", Lane: Stable}
-	c := Comparison{policy: Policy{Manifests: map[string]*images.Manifest{"": m}}, manifests: map[string]*manifestIndex{}}
-	index := c.manifest("")
+	index := indexOf(m)
 	for key, version := range index.packages {
 		packages.Items = append(packages.Items, Item{Key: key, Value: version})
 	}
@@ -29,13 +28,7 @@ func FromManifest(m *images.Manifest, subject Subject) Snapshot {
 		if e.Type != "file" && e.Type != "symlink" {
 			continue
 		}
-		value := e.Mode + " " + ownerName(e.UID) + ":" + ownerName(e.GID)
-		if e.Type == "symlink" {
-			value += " -> " + e.Link
-		} else {
-			value += " " + digestWord + e.SHA256
-		}
-		etc.Items = append(etc.Items, Item{Key: key, Value: value})
+		etc.Items = append(etc.Items, Item{Key: key, Value: entryText(e)})
 	}
 	for _, section := range []Section{etc, system, packages} {
 		slices.SortFunc(section.Items, func(a, b Item) int { return strings.Compare(a.Key, b.Key) })

@@ -24,7 +24,7 @@ func fixOf(row *Row, columns []*column) string {
 	tiers := map[string]bool{}
 	tier := row.Tier
 	for i, cell := range row.Cells {
-		if cell.State == Different || cell.State == Absent {
+		if cell.differs() {
 			machines = append(machines, columns[i].Machines...)
 			tiers[columns[i].Tier] = true
 			if tier == "" {

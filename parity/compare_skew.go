@@ -297,9 +297,7 @@ func unreadRow(columns, of []*column, ref *column, section, tier string) (Row, b
 		case v != nil && v.unknown != "":
 			any = true
 			cell.State, cell.Value = Unknown, clipValue(v.unknown)
-			if !slices.Contains(why, cell.Value) {
-				why = append(why, cell.Value)
-			}
+			why = addOnce(why, cell.Value)
 		case v == nil && !col.collects(section) && !incomparable(ref, col, section, ""):
 			any = true
 			cell.State = Unknown

@@ -7,6 +7,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/evenkeel/evenkeel/images"
 )
 
 // drift compares machines with the image they were made from, by its manifest: packages, and files below /etc. What Settle and the first boot lay is
@@ -118,7 +120,7 @@ func (c *Comparison) driftOfFiles(columns []*column, col *column, m *manifestInd
 			add(col, "etc", f.key, "", reason("not in the image", f), Cell{State: Different, Value: f.value})
 		default:
 			if in, diff := c.fileDrift(columns, col, m, f); in != "" {
-				row := add(col, "etc", f.key, entryText(e.Mode, e.SHA256, e.Link, e.UID, e.GID), reason("differs from the image in "+in, f), Cell{State: Different, Value: f.value})
+				row := add(col, "etc", f.key, entryText(e), reason("differs from the image in "+in, f), Cell{State: Different, Value: f.value})
 				row.Diff = cmp.Or(row.Diff, diff)
 			}
 		}
@@ -131,7 +133,7 @@ func (c *Comparison) driftOfFiles(columns []*column, col *column, m *manifestInd
 		if lane := LaneOf("etc", key); lane != "" && lane != Stable || e.Type == "file" && neverRead(key) {
 			continue
 		}
-		add(col, "etc", key, entryText(e.Mode, e.SHA256, e.Link, e.UID, e.GID), "removed after the machine was made", Cell{State: Absent})
+		add(col, "etc", key, entryText(e), "removed after the machine was made", Cell{State: Absent})
 	}
 }
 
@@ -140,13 +142,14 @@ func neverRead(key string) bool {
 	return strings.HasSuffix(key, ".key") || strings.Contains(key, "/private/") || strings.HasSuffix(key, "_key")
 }
 
-func entryText(mode, sum, link string, uid, gid int) string {
-	if link != "" {
-		return "-> " + link
-	}
-	text := mode + " " + ownerName(uid) + ":" + ownerName(gid)
-	if sum != "" {
-		text += " " + digestWord + sum
+// entryText is an entry as the value of an item of etc.
+func entryText(e images.Entry) string {
+	text := e.Mode + " " + ownerName(e.UID) + ":" + ownerName(e.GID)
+	switch {
+	case e.Type == "symlink":
+		text += " -> " + e.Link
+	case e.SHA256 != "":
+		text += " " + digestWord + e.SHA256
 	}
 	return text
 }

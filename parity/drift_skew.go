@@ -2,7 +2,10 @@
 
 package parity
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
 // withoutDrift leaves out rows of skew that rows of drift say already: all machines that differ have drifted in that key, the reference has not, and their
 // images agree in it. So one change on one machine is one finding.
@@ -12,9 +15,13 @@ func (c *Comparison) withoutDrift(skew, drift []Row, columns []*column, baseline
 		column       int
 	}
 	drifted := map[where]bool{}
+	type about struct{ section, key, machines string }
+	rows := map[about][]*Row{}
 	for i := range drift {
+		at := about{drift[i].Section, drift[i].Key, drift[i].Machines}
+		rows[at] = append(rows[at], &drift[i])
 		for j, cell := range drift[i].Cells {
-			if cell.State == Different || cell.State == Absent {
+			if cell.differs() {
 				drifted[where{drift[i].Section, drift[i].Key, j}] = true
 			}
 		}
@@ -26,7 +33,7 @@ func (c *Comparison) withoutDrift(skew, drift []Row, columns []*column, baseline
 		}
 		n := 0
 		for j, cell := range row.Cells {
-			if cell.State != Different && cell.State != Absent {
+			if !cell.differs() {
 				continue
 			}
 			if !drifted[where{row.Section, row.Key, j}] || !c.imagesAgree(ref, columns[j], row.Section, row.Key) {
@@ -40,10 +47,8 @@ func (c *Comparison) withoutDrift(skew, drift []Row, columns []*column, baseline
 		if !said(row) {
 			return false
 		}
-		for i := range drift { // the reference is as the image, so what differs from it is the drift
-			if d := &drift[i]; d.Section == row.Section && d.Key == row.Key && d.Machines == row.Machines && d.Diff == "" {
-				d.Diff = row.Diff
-			}
+		for _, d := range rows[about{row.Section, row.Key, row.Machines}] { // the reference is as the image, so what differs from it is the drift
+			d.Diff = cmp.Or(d.Diff, row.Diff)
 		}
 		return true
 	})

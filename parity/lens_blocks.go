@@ -10,10 +10,7 @@ import (
 
 // readINI reads sections of key = value. Which of two equal keys counts depends on the program, so order stays within a section.
 func readINI(text string) ([]pair, bool) {
-	return sectionsOf(plainLines(text, "#;"), func(line string) (string, string, bool) {
-		key, value, found := strings.Cut(line, "=")
-		return strings.Trim(key, blank), strings.Trim(value, blank), found && strings.Trim(key, blank) != ""
-	})
+	return sectionsOf(plainLines(text, "#;"))
 }
 
 // readUnit reads systemd.syntax(7): lines that go on, lists that an empty value clears, comments in between.
@@ -37,15 +34,11 @@ func readUnit(text string) ([]pair, bool) {
 	if open {
 		return nil, false
 	}
-	return sectionsOf(lines, func(line string) (string, string, bool) {
-		key, value, found := strings.Cut(line, "=")
-		key = strings.Trim(key, blank)
-		return key, strings.Trim(value, blank), found && key != ""
-	})
+	return sectionsOf(lines)
 }
 
-// sectionsOf reads sections; each is for itself, also where its name stands again. Keys are sorted, values of one key keep their order.
-func sectionsOf(lines []string, statement func(string) (key, value string, ok bool)) ([]pair, bool) {
+// sectionsOf reads sections of key = value; each is for itself, also where its name stands again. Keys are sorted, values of one key keep their order.
+func sectionsOf(lines []string) ([]pair, bool) {
 	section := ""
 	count := map[string]int{}
 	var pairs []pair
@@ -61,11 +54,11 @@ func sectionsOf(lines []string, statement func(string) (key, value string, ok bo
 			pairs = append(pairs, pair{"[" + section + "]", ""})
 			continue
 		}
-		key, value, ok := statement(line)
-		if !ok {
+		key, value, found := strings.Cut(line, "=")
+		if key = strings.Trim(key, blank); !found || key == "" {
 			return nil, false
 		}
-		pairs = append(pairs, pair{"[" + section + "] " + key, value})
+		pairs = append(pairs, pair{"[" + section + "] " + key, strings.Trim(value, blank)})
 	}
 	slices.SortStableFunc(pairs, func(a, b pair) int { return strings.Compare(a.key, b.key) })
 	return pairs, true

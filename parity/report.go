@@ -97,6 +97,9 @@ type Cell struct {
 	Order int    `json:"order,omitempty"` // of versions: -1 older than the reference, 1 newer
 }
 
+// differs reports whether a cell is what makes its row a finding.
+func (c Cell) differs() bool { return c.State == Different || c.State == Absent }
+
 // Checked is how much was looked at: a clean audit says so.
 type Checked struct {
 	Tiers       int `json:"tiers"`

@@ -44,29 +44,23 @@ func (c *Comparison) overAge(columns, of []*column, limit time.Duration) []Row {
 			created, running := c.since(m, m.age.created), c.since(m, m.age.uptime)
 			switch {
 			case created.why == "" && created.span > limit:
-				old.add(m, created)
+				old.addAge(m, created)
 			case created.why != "" && running.why == "" && running.span > limit:
-				old.add(m, age{span: running.span, source: "up for so long, so no younger"})
+				old.addAge(m, age{span: running.span, source: "up for so long, so no younger"})
 			case created.why != "":
-				unknown.add(m, created)
+				unknown.add(m, created.why)
 			}
 			if running.why == "" && running.span > limit {
-				up.add(m, running)
+				up.addAge(m, running)
 			}
 		}
-		instance.Cells[col.index] = cellOf(col, &old, &unknown)
-		uptime.Cells[col.index] = cellOf(col, &up, &judged{})
+		instance.Cells[col.index] = cellOf(col, old.byAge(col), unknown.byWhy(col))
+		uptime.Cells[col.index] = cellOf(col, up.byAge(col), "")
 		c.imageAge(col, limit)
 	}
 	fix := fmt.Sprintf("`env rebuild --stale --tier %s`", of[0].Tier)
 	instance.Fix, uptime.Fix = fix, fix+"; a reboot resets the uptime, not the age"
-	var rows []Row
-	for _, row := range []Row{instance, uptime} {
-		if slices.ContainsFunc(row.Cells, func(cell Cell) bool { return cell.State == Different || cell.State == Unknown }) {
-			rows = append(rows, row)
-		}
-	}
-	return rows
+	return telling(instance, uptime)
 }
 
 // since is an age as of when it is judged.
@@ -79,29 +73,55 @@ func (c *Comparison) since(m *machine, a age) age {
 
 // judged are machines that share a verdict.
 type judged struct {
-	names   []string
-	oldest  age
-	sources []string
+	names  []string
+	whys   []string // each once
+	oldest age
 }
 
-func (j *judged) add(m *machine, a age) {
+func (j *judged) add(m *machine, why string) {
 	j.names = append(j.names, m.id.name)
+	j.whys = addOnce(j.whys, why)
+}
+
+func (j *judged) addAge(m *machine, a age) {
+	j.add(m, a.source)
 	if len(j.names) == 1 || a.span > j.oldest.span {
 		j.oldest = a
 	}
-	j.sources = addOnce(j.sources, firstOf(a.why, a.source))
 }
 
-func cellOf(col *column, over, unknown *judged) Cell {
+// byWhy says who they are and why; "" where there are none.
+func (j *judged) byWhy(col *column) string {
+	if len(j.names) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d of %d: %s: %s", len(j.names), col.Count, Fold(j.names), strings.Join(j.whys, "; "))
+}
+
+// byAge says who they are and how old the oldest is; "" where there are none.
+func (j *judged) byAge(col *column) string {
+	if len(j.names) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d of %d: %s, oldest %s (%s)", len(j.names), col.Count, Fold(j.names), days(j.oldest.span), j.oldest.source)
+}
+
+// cellOf is a column's cell by who is over a limit and of whom that is not known, as byWhy and byAge say it.
+func cellOf(col *column, over, unknown string) Cell {
 	switch {
-	case len(over.names) > 0:
-		return Cell{State: Different, Value: clipValue(fmt.Sprintf("%d of %d: %s, oldest %s (%s)", len(over.names), col.Count, Fold(over.names), days(over.oldest.span), over.oldest.source))}
-	case len(unknown.names) > 0:
-		return Cell{State: Unknown, Value: clipValue(fmt.Sprintf("%d of %d: %s: %s", len(unknown.names), col.Count, Fold(unknown.names), strings.Join(unknown.sources, "; ")))}
+	case over != "":
+		return Cell{State: Different, Value: clipValue(over)}
+	case unknown != "":
+		return Cell{State: Unknown, Value: clipValue(unknown)}
 	case col.Unreachable:
 		return Cell{State: Unreachable}
 	}
 	return Cell{State: Same}
+}
+
+// telling are the rows that say more than that all is well.
+func telling(rows ...Row) []Row {
+	return slices.DeleteFunc(rows, func(row Row) bool { return !hasState(&row, Different) && !hasState(&row, Unknown) })
 }
 
 // imageAge says where even a machine made today would be old.

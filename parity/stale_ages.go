@@ -3,6 +3,7 @@
 package parity
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -125,14 +126,7 @@ func uptimeOf(s *Snapshot, skewed string) age {
 			return age{span: max(s.Taken.Sub(t), 0), source: "its boot time"}
 		}
 	}
-	return age{why: firstOf(skewed, "the machine does not say since when it runs")}
-}
-
-func firstOf(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
+	return age{why: cmp.Or(skewed, "the machine does not say since when it runs")}
 }
 
 // system is what a machine runs.

@@ -34,7 +34,7 @@ func (c *Comparison) waive(rows []Row, columns []*column, r *Report) {
 		}
 		for j := range row.Cells {
 			cell := &row.Cells[j]
-			if cell.State != Different && cell.State != Absent {
+			if !cell.differs() {
 				continue
 			}
 			was := *cell
@@ -55,7 +55,7 @@ func (c *Comparison) waive(rows []Row, columns []*column, r *Report) {
 		if row.Missing > 0 {
 			c.waiveMissing(row, about, used, ended)
 		}
-		row.Counts = row.Missing > 0 && row.Waiver == "" || slices.ContainsFunc(row.Cells, func(cell Cell) bool { return cell.State == Different || cell.State == Absent })
+		row.Counts = row.Missing > 0 && row.Waiver == "" || slices.ContainsFunc(row.Cells, Cell.differs)
 		if row.Waiver != "" {
 			r.Checked.Waived++
 		}
@@ -174,7 +174,7 @@ func Accept(r *Report, a Acceptance) ([]byte, error) {
 			add(row.Tier, row.Machines, row.Reference)
 		}
 		for j, cell := range row.Cells {
-			if cell.State != Different && cell.State != Absent {
+			if !cell.differs() {
 				continue
 			}
 			value := cell.Value

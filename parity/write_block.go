@@ -3,6 +3,7 @@
 package parity
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -90,7 +91,7 @@ func (b *block) cell(row *Row, n int) Cell { return cellAt(row, b.sets[n][0]) }
 
 // title names the block's machines and, in a block that was split, those in which they differ.
 func (b *block) title(r *Report, times string) string {
-	title := orWord(inertLine(b.machines, 120), "all machines")
+	title := cmp.Or(inertLine(b.machines, 120), "all machines")
 	if !b.split {
 		return title
 	}

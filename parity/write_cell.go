@@ -56,13 +56,6 @@ func columnName(c *Column, times string) string {
 	return fmt.Sprintf("%s %s%s", name, times, grouped(columnCount(c)))
 }
 
-func orWord(s, otherwise string) string {
-	if s == "" {
-		return otherwise
-	}
-	return s
-}
-
 func columnCount(c *Column) int {
 	if c.Count > 0 {
 		return c.Count

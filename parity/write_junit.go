@@ -6,6 +6,7 @@ import (
 	"encoding/xml"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -102,14 +103,7 @@ func hasRows(r *Report, kind Kind, tier string) bool {
 	return false
 }
 
-func inTier(r *Report, row *Row, tier string) bool {
-	for _, t := range rowTiers(r, row) {
-		if t == tier {
-			return true
-		}
-	}
-	return false
-}
+func inTier(r *Report, row *Row, tier string) bool { return slices.Contains(rowTiers(r, row), tier) }
 
 // measure is what a kind of finding holds a tier against.
 func measure(r *Report, kind Kind) string {
@@ -218,12 +212,7 @@ func (c *junitCase) judge(r *Report) {
 }
 
 func hasState(row *Row, s State) bool {
-	for _, c := range row.Cells {
-		if c.State == s {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(row.Cells, func(c Cell) bool { return c.State == s })
 }
 
 // rowsText spells rows out in plain lines.

@@ -8,11 +8,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
-	"time"
 )
-
-// waiverSoon is how near its end a waiver is counted as ending soon.
-const waiverSoon = 14 * 24 * time.Hour
 
 // writePrometheus writes metrics for the textfile collector of Prometheus' node_exporter: exposition format 0.0.4, no timestamps. Labels are
 // tiers, kinds and severities alone, so the number of series does not grow with the number of machines or findings.
@@ -23,7 +19,7 @@ func writePrometheus(w io.Writer, r *Report, _ WriteOptions) error {
 	p.head("evenkeel_audit_timestamp_seconds", "When the audit was made, in seconds since 1970.")
 	p.sample("evenkeel_audit_timestamp_seconds", float64(r.At.Unix()))
 	p.head("evenkeel_audit_in_parity", "1: all was read and no difference counts.")
-	p.sample("evenkeel_audit_in_parity", oneIf(s.clean(r)))
+	p.sample("evenkeel_audit_in_parity", float64(truth(s.clean(r))))
 	promFindings(p, r)
 	promMachines(p, r)
 	for _, g := range []struct {
@@ -70,13 +66,6 @@ func (p *promWriter) sample(name string, value float64, labels ...string) {
 // promEscape follows the exposition format: backslash, quote and line end are escaped; the last is inert already.
 func promEscape(s string) string {
 	return strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(inertLine(s, 120))
-}
-
-func oneIf(yes bool) float64 {
-	if yes {
-		return 1
-	}
-	return 0
 }
 
 // promFindings writes a sample for every tier, kind and severity, also 0: an alert must see a finding go.
@@ -148,9 +137,9 @@ func promWaivers(p *promWriter, r *Report) {
 	soon, expired, unused := 0, 0, 0
 	for _, w := range r.Waivers {
 		switch {
-		case !w.Until.After(r.At):
+		case w.State == "expired":
 			expired++
-		case w.Until.Sub(r.At) <= waiverSoon:
+		case w.Until.Before(r.At.Add(WaiverNotice)):
 			soon++
 		}
 		if w.State == "unused" {

@@ -4,7 +4,6 @@ package parity
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -51,7 +50,7 @@ func summarize(r *Report) summary {
 			}
 		case row.Waiver != "":
 			s.waived++
-		case slices.ContainsFunc(row.Cells, func(c Cell) bool { return c.State == Expected }):
+		case hasState(row, Expected):
 			s.expected++
 		default:
 			s.others++
@@ -104,12 +103,6 @@ func rowTiers(r *Report, row *Row) []string {
 		return []string{row.Tier}
 	}
 	var certain, agreed, unsure, any []string
-	add := func(to []string, t string) []string {
-		if len(to) > 0 && to[len(to)-1] == t || slices.Contains(to, t) {
-			return to
-		}
-		return append(to, t)
-	}
 	for i, c := range row.Cells {
 		if i >= len(r.Columns) {
 			break
@@ -117,14 +110,14 @@ func rowTiers(r *Report, row *Row) []string {
 		t := r.Columns[i].Tier
 		switch c.State {
 		case Different, Absent:
-			certain = add(certain, t)
+			certain = addOnce(certain, t)
 		case Waived, Expected:
-			agreed = add(agreed, t)
+			agreed = addOnce(agreed, t)
 		case Unknown, Unreachable:
-			unsure = add(unsure, t)
+			unsure = addOnce(unsure, t)
 		}
 		if c.State != "" {
-			any = add(any, t)
+			any = addOnce(any, t)
 		}
 	}
 	switch {

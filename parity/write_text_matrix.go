@@ -3,6 +3,7 @@
 package parity
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 )
@@ -21,9 +22,11 @@ func (t *textWriter) layout(b *block) (layout, bool) {
 		m.key = max(m.key, columnsOf(rowKey(row)))
 	}
 	m.key = min(m.key, textMaxKey)
+	least := make([]int, len(b.sets))
 	for n := range b.sets {
-		head := b.head(t.r, n, t.times)
-		m.cells[n] = min(max(textMinCell, columnsOf(head)), textMaxHead)
+		head := min(columnsOf(b.head(t.r, n, t.times)), textMaxHead)
+		least[n] = max(textLeastCell, head)
+		m.cells[n] = max(textMinCell, head)
 		for _, row := range b.rows {
 			m.cells[n] = max(m.cells[n], min(columnsOf(t.cell(row, b, n)), textMaxCell))
 		}
@@ -37,8 +40,7 @@ func (t *textWriter) layout(b *block) (layout, bool) {
 	for over > 0 {
 		widest := -1
 		for n, w := range m.cells {
-			head := columnsOf(b.head(t.r, n, t.times))
-			if w > max(textLeastCell, min(head, textMaxHead)) && (widest < 0 || w > m.cells[widest]) {
+			if w > least[n] && (widest < 0 || w > m.cells[widest]) {
 				widest = n
 			}
 		}
@@ -134,7 +136,7 @@ func (t *textWriter) list(b *block) {
 			if c.State == "" {
 				continue
 			}
-			value := orWord(t.value(row, c), glyphWords(c))
+			value := cmp.Or(t.value(row, c), glyphWords(c))
 			head := glyph(c, t.o.ASCII) + " " + fitMiddle(value, max(12, t.width/2-10), t.dots)
 			t.wrapped("      "+head+"  ", styleDim, setName(t.r, b.all, set, t.times))
 		}
@@ -183,9 +185,7 @@ func (t *textWriter) diff(row *Row) {
 // advice says under a row why it is so and what to do; rows in a sequence that have the same advice get it once, under the last.
 func (t *textWriter) advice(b *block, at int) {
 	row := b.rows[at]
-	same := func(o *Row) bool {
-		return o.Fix == row.Fix && o.Why == row.Why && o.Kind == row.Kind && shouldBe(o) == shouldBe(row)
-	}
+	same := func(o *Row) bool { return sameAdvice(o, row) && o.Why == row.Why }
 	if at+1 < len(b.rows) && same(b.rows[at+1]) {
 		return
 	}

@@ -86,15 +86,14 @@ func (r *run) deliver(ctx context.Context, m envs.Machine, there Machine) error 
 			}
 			return err
 		})
+		for _, res := range results {
+			if res.Changed() {
+				r.noteLaid(m.Name, res.reason())
+			}
+		}
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.code = append(r.code, results...)
-		for _, res := range results {
-			ch := r.changes[m.Name]
-			if res.Changed() && (ch.Action == Same || ch.Action == Settle || ch.Action == "") {
-				r.changes[m.Name] = Change{m.Name, Settle, append(ch.Reasons, res.reason())}
-			}
-		}
 		return err
 	})
 }
@@ -186,11 +185,7 @@ func (c *Core) coded(ctx context.Context, names []string) ([]seat, error) {
 	if !c.Plugin.Traits.Local {
 		return nil, &Error{Code: Unsupported, Op: "sync", Subject: "environment " + c.Plan.Env, Err: errors.New("its machines are not on this computer: `evenkeel up` delivers commits to them")}
 	}
-	picked, err := c.pick(names)
-	if err != nil {
-		return nil, err
-	}
-	have, err := c.found(ctx)
+	picked, have, err := c.pickFound(ctx, names)
 	if err != nil {
 		return nil, err
 	}

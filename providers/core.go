@@ -214,6 +214,16 @@ func (c *Core) pick(names []string) ([]envs.Machine, error) {
 	return picked, nil
 }
 
+// pickFound is pick, with what the place holds. Unknown names are refused before the place is asked.
+func (c *Core) pickFound(ctx context.Context, names []string) ([]envs.Machine, held, error) {
+	picked, err := c.pick(names)
+	if err != nil {
+		return nil, held{}, err
+	}
+	have, err := c.found(ctx)
+	return picked, have, err
+}
+
 // Knows is an Invalid error where one of names is neither a machine nor a kind of the plan, before anything is asked or written.
 func (c *Core) Knows(names []string) error {
 	_, err := c.pick(names)
@@ -290,7 +300,7 @@ var notLabel = lazyregexp.New(`[^A-Za-z0-9 +=._:/@-]`)
 
 func (c *Core) owner() string {
 	o := notLabel.ReplaceAllString(c.Owner, "-")
-	return o[:min(len(o), 255)]
+	return o[:min(len(o), maxLabel)]
 }
 
 func publish(m envs.Machine) []Port {

@@ -52,8 +52,8 @@ func (l Labels) Validate() error {
 		if len(k) > 32 || !labelKey.MatchString(k) {
 			return fmt.Errorf("label key %q does not match %s, or is longer than 32 bytes", k, labelKey)
 		}
-		if len(v) > 255 || !labelValue.MatchString(v) {
-			return fmt.Errorf("label %s has value %q, which does not match %s, or is longer than 255 bytes", k, v, labelValue)
+		if len(v) > maxLabel || !labelValue.MatchString(v) {
+			return fmt.Errorf("label %s has value %q, which does not match %s, or is longer than %d bytes", k, v, labelValue, maxLabel)
 		}
 	}
 	return nil

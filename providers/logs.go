@@ -59,7 +59,7 @@ func (o LogOptions) line() string {
 	return strings.Join(words, " ")
 }
 
-// LogFailure says whose could not, or not to the end.
+// LogFailure says whose journal could not be read, or not to its end.
 type LogFailure struct {
 	Machine string
 	Err     error
@@ -70,11 +70,7 @@ type LogFailure struct {
 // answers again. It returns when all journals ended, or ctx did, which is no error while
 // o.Follow; an error of out ends it and is returned. out and failed are not called by two at once.
 func (c *Core) Logs(ctx context.Context, names []string, o LogOptions, out func(LogRecord) error, failed func(LogFailure)) error {
-	picked, err := c.pick(names)
-	if err != nil {
-		return err
-	}
-	have, err := c.found(ctx)
+	picked, have, err := c.pickFound(ctx, names)
 	if err != nil {
 		return err
 	}

@@ -27,11 +27,7 @@ func (c *Core) Rebuild(ctx context.Context, names []string, o RollOptions) (*Res
 	if len(names) == 0 {
 		return nil, &Error{Code: Invalid, Op: "rebuild", Subject: "environment " + c.Plan.Env, Err: errors.New("no machine was named"), Hint: "evenkeel rebuild web-1, or a whole kind: evenkeel rebuild web"}
 	}
-	picked, err := c.pick(names)
-	if err != nil {
-		return nil, err
-	}
-	have, err := c.found(ctx)
+	picked, have, err := c.pickFound(ctx, names)
 	if err != nil {
 		return nil, err
 	}
@@ -51,11 +47,7 @@ func (c *Core) MayReplace(ctx context.Context, names []string, o RollOptions) er
 	if len(names) == 0 {
 		return nil
 	}
-	picked, err := c.pick(names)
-	if err != nil {
-		return err
-	}
-	have, err := c.found(ctx)
+	picked, have, err := c.pickFound(ctx, names)
 	if err != nil {
 		return err
 	}
@@ -67,11 +59,7 @@ func (c *Core) MayReplace(ctx context.Context, names []string, o RollOptions) er
 // Refresh replaces, by the rules of Rebuild, those of the named machines (or kinds; none: all) whose image is not the plan's. What does not exist is
 // Up's business.
 func (c *Core) Refresh(ctx context.Context, names []string, o RollOptions) (*Result, error) {
-	picked, err := c.pick(names)
-	if err != nil {
-		return nil, err
-	}
-	have, err := c.found(ctx)
+	picked, have, err := c.pickFound(ctx, names)
 	if err != nil {
 		return nil, err
 	}

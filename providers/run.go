@@ -48,6 +48,15 @@ func (r *run) note(ch Change) {
 	r.changes[ch.Machine] = ch
 }
 
+// noteLaid adds to what was said of a role that something was laid on its machine, unless more than that was done to it.
+func (r *run) noteLaid(role string, reasons ...string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if ch := r.changes[role]; ch.Action == Same || ch.Action == Settle || ch.Action == "" {
+		r.changes[role] = Change{role, Settle, append(ch.Reasons, reasons...)}
+	}
+}
+
 // keep holds the connection to m in place of an older one.
 func (r *run) keep(m Machine, client *ssh.Client) {
 	r.mu.Lock()

@@ -4,6 +4,7 @@ package providers
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -40,11 +41,4 @@ func settingsFile(settings map[string]string) string {
 	return b.String()
 }
 
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
-}
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -95,11 +95,7 @@ func (r *run) lay(ctx context.Context, s seat, want settlement, before record) e
 		if err != nil {
 			return err
 		}
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		if ch := r.changes[s.Name]; ch.Action == Same || ch.Action == Settle || ch.Action == "" {
-			r.changes[s.Name] = Change{s.Name, Settle, append(ch.Reasons, reasons(want.record(before).changed(before), before, restarted)...)}
-		}
+		r.noteLaid(s.Name, reasons(want.record(before).changed(before), before, restarted)...)
 		return nil
 	})
 }

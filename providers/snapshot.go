@@ -66,8 +66,10 @@ func (c *Core) SaveSnapshot(ctx context.Context, name, machine string, now time.
 	if err != nil {
 		return nil, errors.Join(err, c.unsave(ctx, s, saved.Snapshots))
 	}
-	saved.Pruned, err = c.prune(ctx, s, disks)
-	return saved, err
+	if saved.Pruned, err = c.prune(ctx, s, disks); err != nil {
+		return saved, fmt.Errorf("snapshot %s is kept, but not all were removed that snapshots.keep lets go: %w", name, err)
+	}
+	return saved, nil
 }
 
 // unsave removes what a save that failed has kept already.

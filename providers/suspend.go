@@ -15,11 +15,7 @@ func (c *Core) Suspend(ctx context.Context, names []string) ([]Machine, error) {
 	if !ok {
 		return nil, c.cannotSuspend("suspend")
 	}
-	picked, err := c.pick(names)
-	if err != nil {
-		return nil, err
-	}
-	have, err := c.found(ctx)
+	picked, have, err := c.pickFound(ctx, names)
 	if err != nil {
 		return nil, err
 	}
@@ -46,11 +42,7 @@ func (c *Core) Resume(ctx context.Context, names []string) (*Result, error) {
 		return nil, c.cannotSuspend("resume")
 	}
 	if len(names) > 0 {
-		picked, err := c.pick(names)
-		if err != nil {
-			return nil, err
-		}
-		have, err := c.found(ctx)
+		picked, have, err := c.pickFound(ctx, names)
 		if err != nil {
 			return nil, err
 		}

@@ -178,7 +178,7 @@ func (a *authority) bundle() []byte {
 	return text.Bytes()
 }
 
-// trustedBy: some machine trusts the newest authority, or none trusts any.
+// trustedBy: some machine trusts one of the authorities, or none trusts any.
 func (a *authority) trustedBy(looks []look) bool {
 	any := false
 	for _, l := range looks {

@@ -18,11 +18,7 @@ func (c *Core) Stop(ctx context.Context, names []string) ([]Machine, error) {
 	if !ok {
 		return nil, &Error{Code: Unsupported, Op: "stop", Subject: "environment " + c.Plan.Env, Err: fmt.Errorf("provider %s cannot stop machines", c.Plugin.Name)}
 	}
-	picked, err := c.pick(names)
-	if err != nil {
-		return nil, err
-	}
-	have, err := c.found(ctx)
+	picked, have, err := c.pickFound(ctx, names)
 	if err != nil {
 		return nil, err
 	}
@@ -45,11 +41,7 @@ func (c *Core) Start(ctx context.Context, names []string) (*Result, error) {
 
 // wake brings back those of the named machines that are asleep, and ends as Start does.
 func (c *Core) wake(ctx context.Context, names []string, op string, asleep func(State) bool) (*Result, error) {
-	picked, err := c.pick(names)
-	if err != nil {
-		return nil, err
-	}
-	have, err := c.found(ctx)
+	picked, have, err := c.pickFound(ctx, names)
 	if err != nil {
 		return nil, err
 	}

@@ -30,9 +30,10 @@ func (c *call) planGraph() error {
 	if err != nil {
 		return err
 	}
-	picture := []byte(envs.MakeGraph(plan).Mermaid())
+	graph := envs.MakeGraph(plan)
+	picture := []byte(graph.Mermaid())
 	if format == "svg" {
-		picture = envs.MakeGraph(plan).SVG()
+		picture = graph.SVG()
 	}
 	if file == "" || file == "-" {
 		return c.printf("%s", picture)

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/evenkeel/evenkeel/test/conformance"
 )
 
 // shellArgs run a script in a shell without anybody's start-up files.
@@ -25,9 +27,8 @@ func shellArgs(shell, script string) []string {
 // inShell runs a script in a folder whose evenkeel and whose env are ours and the system's; it returns what both streams got.
 func inShell(t *testing.T, shell, dir, script string) (string, int) {
 	t.Helper()
-	if _, err := exec.LookPath(shell); err != nil {
-		t.Skip(shell + " is not installed")
-	}
+	_, err := exec.LookPath(shell)
+	conformance.Require(t, shell, err)
 	args := shellArgs(shell, script)
 	cmd := exec.Command(args[0], args[1:]...)
 	home := t.TempDir()
@@ -35,7 +36,7 @@ func inShell(t *testing.T, shell, dir, script string) (string, int) {
 	cmd.Env = []string{"HOME=" + home, "XDG_STATE_HOME=" + home, "LC_ALL=C.UTF-8", "TERM=dumb", "PATH=" + filepath.Dir(calledAs(t, "evenkeel")) + ":/usr/bin:/bin"}
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
-	err := cmd.Run()
+	err = cmd.Run()
 	if cmd.ProcessState == nil {
 		t.Fatal(err)
 	}

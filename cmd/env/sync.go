@@ -92,7 +92,8 @@ func (c *call) printSynced(p *place, list []providers.CodeResult) error {
 			return err
 		}
 	}
-	return c.printConflicts(list)
+	c.printConflicts(list)
+	return nil
 }
 
 // folderLine says what became of one folder.
@@ -128,7 +129,7 @@ func conflicts(list []providers.CodeResult) int {
 const shownConflicts = 20
 
 // printConflicts names what was not synced and what to do. It is told like an error, since the user believes both sides to be alike.
-func (c *call) printConflicts(list []providers.CodeResult) error {
+func (c *call) printConflicts(list []providers.CodeResult) {
 	for _, f := range list {
 		if f.Commit != "" {
 			continue
@@ -149,7 +150,6 @@ func (c *call) printConflicts(list []providers.CodeResult) error {
 			}
 		}
 	}
-	return nil
 }
 
 func conflictLine(to string, x sync.Conflict) string {
@@ -183,13 +183,10 @@ func (c *call) watch(ctx context.Context, p *place) error {
 		if s.Result == nil {
 			return
 		}
-		err := c.printf("%s %s\n", stamp, oneLine(c.folderLine(s.Result)))
-		if err == nil {
-			err = c.printConflicts([]providers.CodeResult{{Result: *s.Result}})
-		}
-		if failed == nil {
+		if err := c.printf("%s %s\n", stamp, oneLine(c.folderLine(s.Result))); failed == nil {
 			failed = err
 		}
+		c.printConflicts([]providers.CodeResult{{Result: *s.Result}})
 	})
 	if err != nil {
 		return err

@@ -126,9 +126,7 @@ func (c *call) workOn(ctx context.Context, o placeOptions, f func(context.Contex
 	if err := print(p, res, time.Since(began)); err != nil {
 		return err
 	}
-	if err := c.printConflicts(res.Code); err != nil {
-		return err
-	}
+	c.printConflicts(res.Code)
 	if res.Pending || conflicts(res.Code) > 0 {
 		return exitStatus(exitDiffers)
 	}

@@ -4,6 +4,7 @@ package guest_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/evenkeel/evenkeel/images/guest"
+	"github.com/evenkeel/evenkeel/test/conformance"
 )
 
 // guestMachine is a folder that plays a machine: a mount point with what the image has in it, and a disk.
@@ -28,7 +30,7 @@ type guestMachine struct {
 func newGuestMachine(t *testing.T, size int64) *guestMachine {
 	t.Helper()
 	if os.Getuid() != 0 {
-		t.Skip("needs root: it mounts file systems")
+		conformance.Require(t, "disks", errors.New("only root mounts file systems"))
 	}
 	m := &guestMachine{t: t, dir: t.TempDir()}
 	m.image, m.mount, m.list = m.dir+"/disk", m.dir+"/var/lib/pg", m.dir+"/data"
@@ -50,9 +52,7 @@ func newGuestMachine(t *testing.T, size int64) *guestMachine {
 	m.write("disk", "")
 	m.grow(size)
 	out, err := exec.Command("losetup", "-f", "--show", m.image).Output()
-	if err != nil {
-		t.Skipf("needs loop devices: %v", err)
-	}
+	conformance.Require(t, "disks", err)
 	m.device = strings.TrimSpace(string(out))
 	t.Cleanup(func() { _ = exec.Command("losetup", "-d", m.device).Run() })
 	m.write("data", fmt.Sprintf("pg %s %s\n", m.device, m.mount))
@@ -150,7 +150,7 @@ func TestABlankDataDiskIsFormattedFilledAndKept(t *testing.T) {
 func TestADataDiskGrowsWithItsDevice(t *testing.T) {
 	m := newGuestMachine(t, 32<<20)
 	if !mayResize(t) {
-		t.Skip("needs CAP_SYS_RESOURCE: it grows a mounted file system")
+		conformance.Require(t, "disks", errors.New("without CAP_SYS_RESOURCE no mounted file system grows"))
 	}
 	size := func(out string) int {
 		n, err := strconv.Atoi(strings.TrimSpace(out[strings.LastIndex(strings.TrimSpace(out), "\n")+1:]))

@@ -135,31 +135,32 @@ func TestFailedPutLeavesNoDiskOfItsOwnAndKeepsOthers(t *testing.T) {
 	want(t, p.shell(t, p.put(t, p.dataSpec(t))), "cat /var/lib/postgresql/rows", "row")
 }
 
-// TestVictim is the process that other tests kill: it saves a snapshot, which takes long, or restores one.
-func TestVictim(t *testing.T) {
-	world, deed := os.Getenv("EVENKEEL_TEST_WORLD"), os.Getenv("EVENKEEL_TEST_DEED")
-	if world == "" {
-		t.Skip("it is for other tests")
-	}
-	p, err := fake.Plugin.Open(t.Context(), []byte(`{"world": "`+world+`", "latency": {"save_snapshot": "6s"}}`), nil)
+// What a victim does, and where.
+const (
+	victimWorld = "EVENKEEL_TEST_WORLD"
+	victimDeed  = "EVENKEEL_TEST_DEED"
+)
+
+// playVictim is what a process that tests kill does: it saves a snapshot, which takes long, or restores the one that deed names.
+func playVictim(world, deed string) error {
+	ctx := context.Background() // it is ended from outside
+	p, err := fake.Plugin.Open(ctx, []byte(`{"world": "`+world+`", "latency": {"save_snapshot": "6s"}}`), nil)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	s := p.(providers.Snapshotter)
 	if deed == "save" {
-		_, err = s.SaveSnapshot(t.Context(), disk, "never")
-	} else {
-		err = s.RestoreSnapshot(t.Context(), disk, deed)
+		_, err = s.SaveSnapshot(ctx, disk, "never")
+		return err
 	}
-	if err != nil {
-		t.Error(err)
-	}
+	return s.RestoreSnapshot(ctx, disk, deed)
 }
 
 func (p *place) victim(t *testing.T, deed string) *exec.Cmd {
 	t.Helper()
-	cmd := exec.Command(os.Args[0], "-test.run=^TestVictim$")
-	cmd.Env = append(os.Environ(), "EVENKEEL_TEST_WORLD="+p.world, "EVENKEEL_TEST_DEED="+deed)
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), victimWorld+"="+p.world, victimDeed+"="+deed)
+	cmd.Stderr = os.Stderr
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -255,7 +256,8 @@ func TestKilledSaveLetsTheMachineGoOn(t *testing.T) {
 	}
 	done := make(chan error, 1)
 	go func() { // a command that comes meanwhile waits
-		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		defer close(done)
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 		defer cancel()
 		done <- c.Run(ctx, ssh.Command{Line: "true"})
 	}()

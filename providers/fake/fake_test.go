@@ -29,6 +29,13 @@ const env = "shop.laptop"
 
 func TestMain(m *testing.M) {
 	fake.Main()
+	if world := os.Getenv(victimWorld); world != "" {
+		if err := playVictim(world, os.Getenv(victimDeed)); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	os.Exit(m.Run())
 }
 

@@ -96,52 +96,41 @@ func (p *provider) wires() ([]networkRecord, error) {
 	return list, nil
 }
 
-func (p *provider) networkDescriptions() (texts []string, err error) {
+func (p *provider) networkDescriptions() ([]string, error) {
 	all, err := p.conn.ListAllNetworks(0)
 	if err != nil {
 		return nil, err
 	}
-	for i := range all {
-		defer func() { _ = all[i].Free() }() // only a reference count
-	}
-	for i := range all {
-		name, err := all[i].GetName()
-		if err != nil {
-			return nil, err
-		}
-		if _, machine, ours := parseName(name); !ours || machine != "" {
-			continue
-		}
-		text, err := all[i].GetXMLDesc(0)
-		if is(err, lv.ERR_NO_NETWORK) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		texts = append(texts, text)
-	}
-	return texts, nil
+	return describeOwn(all, lv.ERR_NO_NETWORK, func(n *lv.Network) (string, error) { return n.GetXMLDesc(0) })
 }
 
-func (p *provider) switchDescriptions() (texts []string, err error) {
+func (p *provider) switchDescriptions() ([]string, error) {
 	all, err := p.conn.ListAllDomains(0)
 	if err != nil {
 		return nil, err
 	}
+	return describeOwn(all, lv.ERR_NO_DOMAIN, func(d *lv.Domain) (string, error) { return d.GetXMLDesc(lv.DOMAIN_XML_INACTIVE) })
+}
+
+// describeOwn describes those of all that are an environment's own object, and frees all. One that is gone by now has no description.
+func describeOwn[T any, P interface {
+	*T
+	GetName() (string, error)
+	Free() error
+}](all []T, gone lv.ErrorNumber, describe func(P) (string, error)) (texts []string, err error) {
 	for i := range all {
-		defer func() { _ = all[i].Free() }() // only a reference count
+		defer func() { _ = P(&all[i]).Free() }() // only a reference count
 	}
 	for i := range all {
-		name, err := all[i].GetName()
+		name, err := P(&all[i]).GetName()
 		if err != nil {
 			return nil, err
 		}
 		if _, machine, ours := parseName(name); !ours || machine != "" {
 			continue
 		}
-		text, err := all[i].GetXMLDesc(lv.DOMAIN_XML_INACTIVE)
-		if is(err, lv.ERR_NO_DOMAIN) {
+		text, err := describe(&all[i])
+		if is(err, gone) {
 			continue
 		}
 		if err != nil {

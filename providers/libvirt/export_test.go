@@ -58,9 +58,7 @@ var (
 	AimDisks          = aimDisks
 )
 
-func (r record) Metadata() (string, error) { return r.metadata() }
-func (r record) Element() (string, error)  { return r.element() }
-func (r record) Partial() bool             { return r.partial() }
+func (r record) Partial() bool { return r.partial() }
 
 // Define renders a machine's definition in a pool in dir; of network and sockets one is "".
 func Define(uuid string, spec providers.Spec, ref providers.ImageRef, r Record, dir string, kvm bool, network, sockets string) (string, error) {

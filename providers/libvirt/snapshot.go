@@ -145,8 +145,7 @@ func snapshots(names []string, env string) []snapshot {
 		}
 	}
 	slices.SortFunc(list, func(a, b snapshot) int {
-		return cmp.Or(cmp.Compare(a.disk.Machine, b.disk.Machine), cmp.Compare(a.disk.Name, b.disk.Name),
-			cmp.Compare(a.taken, b.taken), cmp.Compare(a.name, b.name))
+		return cmp.Or(compareRefs(a.disk, b.disk), cmp.Compare(a.taken, b.taken), cmp.Compare(a.name, b.name))
 	})
 	return list
 }

@@ -12,11 +12,15 @@ import (
 	"github.com/evenkeel/evenkeel/providers/plugin"
 )
 
-// TestMain makes this binary a plugin where it is called as one, through a link.
+// TestMain makes this binary a plugin where it is called as one, through a link, and the client of one where a test runs it to kill it.
 func TestMain(m *testing.M) {
 	if name, ok := strings.CutPrefix(filepath.Base(os.Args[0]), "env-provider-"); ok {
 		behave(name)
 		return
+	}
+	if journal := os.Getenv(clientOf); journal != "" {
+		os.Stderr.WriteString(playClient(journal).Error() + "\n")
+		os.Exit(1)
 	}
 	os.Exit(m.Run())
 }

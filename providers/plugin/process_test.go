@@ -217,31 +217,32 @@ func TestTwoOpensOnOneProcessAreTwoProviders(t *testing.T) {
 
 const clientOf = "EVENKEEL_TEST_CLIENT_OF"
 
-// TestClientProcess is no test of its own: TestKilledClient runs it as the client that is killed.
-func TestClientProcess(t *testing.T) {
-	journal := os.Getenv(clientOf)
-	if journal == "" {
-		t.Skip("runs only as TestKilledClient's client")
-	}
-	l, err := plugin.Launch(context.Background(), "echo", nil, hclog.New(&hclog.LoggerOptions{Output: os.Stderr}))
+// playClient is the client that is killed: it puts a machine, which never ends.
+func playClient(journal string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute) // long killed by then
+	defer cancel()
+	l, err := plugin.Launch(ctx, "echo", nil, hclog.New(&hclog.LoggerOptions{Output: os.Stderr}))
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
-	config, _ := json.Marshal(echoConfig{journal})
-	p, err := l.Open(context.Background(), config, nil)
+	config, err := json.Marshal(echoConfig{journal})
 	if err != nil {
-		t.Fatal(err)
+		return err
+	}
+	p, err := l.Open(ctx, config, nil)
+	if err != nil {
+		return err
 	}
 	s := spec
 	s.Name = "slow"
-	_, err = p.PutMachine(context.Background(), s, "", nil)
-	t.Fatalf("the put ended: %v", err)
+	_, err = p.PutMachine(ctx, s, "", nil)
+	return errors.Join(errors.New("the put ended"), err)
 }
 
 func TestKilledClientLeavesAPluginThatUndoesAndEnds(t *testing.T) {
 	install(t, "echo") // its cleanup sees that the socket is gone too
 	journal := filepath.Join(t.TempDir(), "journal")
-	client := exec.Command(os.Args[0], "-test.run=^TestClientProcess$")
+	client := exec.Command(os.Args[0])
 	client.Env = append(os.Environ(), clientOf+"="+journal)
 	if err := client.Start(); err != nil {
 		t.Fatal(err)

@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/evenkeel/evenkeel/internal/bounded"
 	"github.com/evenkeel/evenkeel/internal/progress"
 	"github.com/evenkeel/evenkeel/providers/ssh"
 )
@@ -81,21 +82,9 @@ func upload(ctx context.Context, client *ssh.Client, source, target string, o Co
 
 // uploadFolder packs source as the folder name into m's.
 func uploadFolder(ctx context.Context, m machine, source, name string, o CopyOptions) error {
-	in, out := io.Pipe()
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	written := make(chan error, 1)
-	go func() {
-		err := packFolder(ctx, out, source, name, o)
-		_ = out.CloseWithError(err) // nil is the input's end
-		written <- err
-	}()
-	err := m.run(ctx, `cd -- "$1" && exec tar -x -p --no-same-owner -f -`, in, nil, m.dir)
-	_ = in.CloseWithError(errors.New("the machine reads no more"))
-	if wrote := <-written; err == nil {
-		err = wrote
-	}
-	return err
+	return m.feed(ctx, `cd -- "$1" && exec tar -x -p --no-same-owner -f -`, func(w io.Writer) error {
+		return packFolder(ctx, w, source, name, o)
+	}, m.dir)
 }
 
 func packFolder(ctx context.Context, to io.Writer, source, name string, o CopyOptions) error {
@@ -222,25 +211,10 @@ func (m machine) downloadFolder(ctx context.Context, to string, o CopyOptions) e
 		return err
 	}
 	defer root.Close()
-	in, out := io.Pipe()
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	ended := make(chan error, 1)
-	go func() {
-		err := m.run(ctx, `cd -- "$1" && exec tar -c --format=posix --hard-dereference -f - .`, nil, out, m.dir)
-		_ = out.CloseWithError(io.EOF)
-		ended <- err
-	}()
 	got := &counted{name: filepath.Base(to), tell: o.Progress}
-	err = unpackFolder(ctx, root, in, got, o)
-	if err != nil {
-		cancel(err)
-	}
-	_, _ = io.Copy(io.Discard, in)
-	if ran := <-ended; err == nil {
-		err = ran
-	}
-	return err
+	return m.take(ctx, `cd -- "$1" && exec tar -c --format=posix --hard-dereference -f - .`, nil, func(r io.Reader) error {
+		return unpackFolder(ctx, root, r, got, o)
+	}, m.dir)
 }
 
 // unpackFolder lays an untrusted archive below root.
@@ -330,7 +304,7 @@ type remoteKind struct {
 
 func (m machine) is(ctx context.Context) (is remoteKind, err error) {
 	const script = `if [ -d "$1" ]; then echo d; elif [ -e "$1" ]; then [ ! -f "$1" ] || echo f; exec stat -L -c '%a %s' -- "$1"; fi`
-	out := &limited{most: 1 << 10}
+	out := &bounded.Limited{Most: 1 << 10}
 	if err := m.run(ctx, script, nil, out, m.dir); err != nil {
 		return is, err
 	}

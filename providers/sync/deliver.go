@@ -7,13 +7,15 @@ import (
 	"context"
 	"crypto/rand"
 	_ "embed"
-	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os/exec"
 	"path"
+	"slices"
 	"strings"
 
+	"github.com/evenkeel/evenkeel/internal/bounded"
 	"github.com/evenkeel/evenkeel/internal/progress"
 	"github.com/evenkeel/evenkeel/providers/ssh"
 )
@@ -132,7 +134,7 @@ if [ -f "$1/.evenkeel-commit" ]; then IFS= read -r id <"$1/.evenkeel-commit" || 
 mkdir -p -- "${1%/*}/" 2>/dev/null || :
 if [ -w "${1%/*}/" ]; then w=yes; else w=no; fi
 printf '%s %s\n' "$w" "$id"`
-	out := &limited{most: 1 << 10}
+	out := &bounded.Limited{Most: 1 << 10}
 	if err := m.run(ctx, script, nil, out, m.dir); err != nil {
 		return "", false, err
 	}
@@ -154,7 +156,7 @@ func Delivered(ctx context.Context, client *ssh.Client, to []string) ([]string, 
 	const script = `for d; do id=
 if [ -f "$d/.evenkeel-commit" ]; then IFS= read -r id <"$d/.evenkeel-commit" || :; fi
 printf '%s\n' "$id"; done`
-	out := &limited{most: 200 * (len(to) + 1)}
+	out := &bounded.Limited{Most: 200 * (len(to) + 1)}
 	if err := (machine{client: client}).run(ctx, script, nil, out, to...); err != nil {
 		return nil, fmt.Errorf("cannot read which commit was delivered: %w", err)
 	}
@@ -169,22 +171,8 @@ printf '%s\n' "$id"; done`
 
 // unpack sends the commit to the folder beside. That all of it arrived is known only here: nothing takes effect before the next command.
 func (m machine) unpack(ctx context.Context, p Pair, commit Commit, beside string) error {
-	in, out := io.Pipe()
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	written := make(chan error, 1)
-	go func() {
-		err := archive(ctx, out, p.From, commit)
-		_ = out.CloseWithError(err) // nil is the input's end
-		written <- err
-	}()
 	const script = `umask 022; tar -x -p -f - -C "$1" && printf '%s\n' "$2" >"$1/.evenkeel-commit"`
-	err := m.run(ctx, script, in, nil, beside, commit.Name())
-	_ = in.CloseWithError(errors.New("the machine reads no more"))
-	if wrote := <-written; wrote != nil {
-		return wrote
-	}
-	return err
+	return m.feed(ctx, script, func(w io.Writer) error { return archive(ctx, w, p.From, commit) }, beside, commit.Name())
 }
 
 // archive writes what commit holds of dir; of a dirty one what dir holds now and git does not ignore.
@@ -194,10 +182,10 @@ func archive(ctx context.Context, to io.Writer, dir string, commit Commit) error
 	}
 	cmd := exec.CommandContext(ctx, "git", "archive", "--format=tar", commit.ID)
 	cmd.Dir, cmd.Env, cmd.Stdout = dir, gitEnv(), to
-	said := &tail{}
+	said := &bounded.Tail{}
 	cmd.Stderr = said
 	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("git archive: %w: %s", err, said)
+		return fmt.Errorf("git archive: %w: %s", err, trimmed(said))
 	}
 	return nil
 }
@@ -212,11 +200,11 @@ func archiveNow(ctx context.Context, to io.Writer, dir string) error {
 	if err != nil {
 		return err
 	}
-	for _, p := range sortedKeys(skip) {
+	for _, p := range slices.Sorted(maps.Keys(skip)) {
 		return fmt.Errorf("cannot take %s along: %s", p, skip[p])
 	}
 	w := tar.NewWriter(to)
-	for _, name := range sortedKeys(t) {
+	for _, name := range slices.Sorted(maps.Keys(t)) {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}

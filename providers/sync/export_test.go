@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
+	"slices"
 )
 
 // ParseScan is the scan's parser: the paths that it takes, and the targets of links.
@@ -20,7 +22,7 @@ func ParseScan(r io.Reader) (paths []string, links map[string]string, err error)
 			links[p] = e.Link
 		}
 	}
-	paths = sortedKeys(s.tree)
+	paths = slices.Sorted(maps.Keys(s.tree))
 	for p := range s.dirs {
 		if !fit(p) {
 			paths = append(paths, p)

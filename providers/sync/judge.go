@@ -2,7 +2,11 @@
 
 package sync
 
-import "time"
+import (
+	"maps"
+	"slices"
+	"time"
+)
 
 // sums are digests of files' contents by path.
 type sums map[string][32]byte
@@ -89,7 +93,7 @@ func (s *sides) judge() *judgement {
 	for p := range s.machine {
 		all[p] = true
 	}
-	for _, p := range sortedKeys(all) {
+	for _, p := range slices.Sorted(maps.Keys(all)) {
 		if !s.leave(p) {
 			s.one(j, p)
 		}

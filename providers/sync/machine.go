@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/evenkeel/evenkeel/internal/bounded"
 	"github.com/evenkeel/evenkeel/providers/ssh"
 )
 
@@ -45,32 +46,25 @@ func (m machine) run(ctx context.Context, script string, stdin io.Reader, stdout
 	for _, a := range args {
 		line += " " + ssh.Quote(a)
 	}
-	said := &tail{}
+	said := &bounded.Tail{}
 	err := m.client.Run(ctx, ssh.Command{Line: line, Stdin: stdin, Stdout: stdout, Stderr: said})
-	if text := said.String(); err != nil && text != "" {
+	if text := trimmed(said); err != nil && text != "" {
 		return fmt.Errorf("%w: %s", err, text)
 	}
 	return err
 }
 
+// trimmed is what was said, for an error.
+func trimmed(said *bounded.Tail) string {
+	return strings.TrimSpace(strings.ToValidUTF8(said.String(), "?"))
+}
+
 func (m machine) scan(ctx context.Context) (*scanned, error) {
-	in, out := io.Pipe()
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	ended := make(chan error, 1)
-	go func() {
-		err := m.run(ctx, scanScript, nil, out, m.dir)
-		_ = out.CloseWithError(io.EOF)
-		ended <- err
-	}()
-	s, err := parseScan(in)
-	if err != nil {
-		cancel(err) // it need not go on
-	}
-	_, _ = io.Copy(io.Discard, in)
-	if ran := <-ended; ran != nil {
-		err = ran
-	}
+	var s *scanned
+	err := m.take(ctx, scanScript, nil, func(r io.Reader) (err error) {
+		s, err = parseScan(r)
+		return err
+	}, m.dir)
 	if err != nil {
 		return nil, fmt.Errorf("cannot list %s on the machine: %w", m.dir, err)
 	}
@@ -218,7 +212,7 @@ func (m machine) hashes(ctx context.Context, paths []string) (map[string][32]byt
 	for _, p := range paths {
 		stdin.WriteString("./" + p + "\x00")
 	}
-	out := &limited{most: 2 * (stdin.Len() + 80*len(paths))}
+	out := &bounded.Limited{Most: 2 * (stdin.Len() + 80*len(paths))}
 	err := m.run(ctx, hashScript, &stdin, out, m.dir)
 	if _, failed := errors.AsType[*ssh.ExitError](err); err != nil && !failed { // xargs fails where one file went
 		return nil, fmt.Errorf("cannot read %s on the machine: %w", m.dir, err)
@@ -240,7 +234,7 @@ find . -ignore_readdir_race -mindepth 1 \( -name .git -o -name '.evenkeel-*' \) 
 
 // digest is for telling cheaply whether a scan would show anything new.
 func (m machine) digest(ctx context.Context) (string, error) {
-	out := &limited{most: 200}
+	out := &bounded.Limited{Most: 200}
 	if err := m.run(ctx, digestScript, nil, out, m.dir); err != nil {
 		return "", err
 	}

@@ -43,17 +43,8 @@ func pull(ctx context.Context, h *host, m machine, was, from tree, paths []strin
 		left[p] = "it changed on the machine meanwhile" // until it came
 		names.WriteString("./" + p + "\x00")
 	}
-	in, out := io.Pipe()
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	ended := make(chan error, 1)
-	go func() {
-		err := m.run(ctx, fetchScript, &names, out, m.dir)
-		_ = out.CloseWithError(io.EOF)
-		ended <- err
-	}()
 	var size int64
-	err = members(in, func(name string, hd *tar.Header, content io.Reader) error {
+	take := func(name string, hd *tar.Header, content io.Reader) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
@@ -71,15 +62,16 @@ func pull(ctx context.Context, h *host, m machine, was, from tree, paths []strin
 		size += e.Size
 		tell(int64(len(done)), size)
 		return nil
-	})
-	if err != nil {
-		cancel(err)
 	}
-	_, _ = io.Copy(io.Discard, in)
-	ran := <-ended
+	whole := false
+	err = m.take(ctx, fetchScript, &names, func(r io.Reader) error {
+		err := members(r, take)
+		whole = err == nil
+		return err
+	}, m.dir)
 	// tar fails where a file went or changed: what did come is whole.
-	if _, failed := errors.AsType[*ssh.ExitError](ran); ran != nil && !failed || ran != nil && err != nil {
-		err = ran
+	if _, failed := errors.AsType[*ssh.ExitError](err); failed && whole {
+		err = nil
 	}
 	return done, left, err
 }

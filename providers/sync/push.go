@@ -9,11 +9,13 @@ import (
 	_ "embed"
 	"errors"
 	"io"
+	"maps"
 	"path"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/evenkeel/evenkeel/internal/bounded"
 	"github.com/evenkeel/evenkeel/providers/ssh"
 )
 
@@ -47,21 +49,7 @@ type sent struct {
 // send stages the files in paths. What cannot be read, or changes meanwhile, is left out and noted in failed.
 func (p *push) send(ctx context.Context, from tree, paths []string) error {
 	p.stage, p.sent, p.failed = ours+"stage-"+rand.Text(), map[string]sent{}, map[string]string{}
-	in, out := io.Pipe()
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	written := make(chan error, 1)
-	go func() {
-		err := p.write(ctx, out, from, paths)
-		_ = out.CloseWithError(err) // nil is the input's end
-		written <- err
-	}()
-	err := p.machine.run(ctx, stageScript, in, nil, p.machine.dir, p.stage)
-	_ = in.CloseWithError(errors.New("the machine reads no more"))
-	if wrote := <-written; err == nil {
-		err = wrote
-	}
-	return err
+	return p.machine.feed(ctx, stageScript, func(w io.Writer) error { return p.write(ctx, w, from, paths) }, p.machine.dir, p.stage)
 }
 
 func (p *push) write(ctx context.Context, to io.Writer, from tree, paths []string) error {
@@ -103,7 +91,7 @@ func (p *push) commit(ctx context.Context, id string) (left map[string]string, e
 	last, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), commitWait, errors.New("the machine did not finish the last step in time"))
 	defer cancel() // begun, it runs to its end
 	script := p.script(id)
-	out := &limited{most: 64<<10 + 2*len(script)}
+	out := &bounded.Limited{Most: 64<<10 + 2*len(script)}
 	if err := p.machine.run(last, `cd -P -- "$1" && exec sh`, strings.NewReader(script), out, p.machine.dir); err != nil {
 		return nil, err
 	}
@@ -141,7 +129,7 @@ func (p *push) script(id string) string {
 		}
 	}
 	gone := byFolder(p.drop)
-	for _, dir := range sortedKeys(gone) {
+	for _, dir := range slices.Sorted(maps.Keys(gone)) {
 		call("drop", dir, gone[dir])
 	}
 	for _, dir := range p.emptied() {
@@ -161,7 +149,7 @@ func (p *push) script(id string) string {
 	}
 	for function, paths := range map[string][]string{"fresh": fresh, "over": over} {
 		groups := byFolder(paths)
-		for _, dir := range sortedKeys(groups) {
+		for _, dir := range slices.Sorted(maps.Keys(groups)) {
 			call(function, dir, groups[dir])
 		}
 	}
@@ -193,7 +181,7 @@ func (p *push) emptied() []string {
 			may[dir] = true
 		}
 	}
-	list := sortedKeys(may)
+	list := slices.Sorted(maps.Keys(may))
 	slices.Reverse(list)
 	return list
 }
@@ -205,7 +193,7 @@ func (p *push) newFolders() (whole, rest []string) {
 		parents(name, func(dir string) bool { faulty[dir] = true; return true })
 	}
 	chosen := map[string]bool{}
-	for _, name := range sortedKeys(p.sent) {
+	for _, name := range slices.Sorted(maps.Keys(p.sent)) {
 		new := !parents(name, func(dir string) bool {
 			if _, there := p.have.dirs[dir]; there || faulty[dir] {
 				return true
@@ -220,5 +208,5 @@ func (p *push) newFolders() (whole, rest []string) {
 			rest = append(rest, name)
 		}
 	}
-	return sortedKeys(chosen), rest
+	return slices.Sorted(maps.Keys(chosen)), rest
 }

@@ -5,7 +5,6 @@ package sync
 import (
 	"path"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 )
@@ -104,15 +103,6 @@ func (t tree) folders() map[string]bool {
 		}
 	}
 	return all
-}
-
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }
 
 func timeOf(ns int64) time.Time { return time.Unix(0, ns).UTC() }
