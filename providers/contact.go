@@ -154,8 +154,13 @@ func (c *Core) prove(ctx context.Context, m Machine) (*ssh.Client, error) {
 
 // dial tries until somebody answers whom t trusts, with ever longer pauses. With patience it goes on while the machine is unfinished.
 func dial(ctx context.Context, t ssh.Target, patient bool) (*ssh.Client, error) {
+	var before error
 	for began := time.Now(); ; {
 		client, err := ssh.Dial(ctx, t)
+		if err != nil && ctx.Err() != nil && before != nil {
+			err = before // what cut this try short says nothing of the machine
+		}
+		before = err
 		worth := errors.Is(err, ssh.ErrUnreachable) || patient && errors.Is(err, ssh.ErrUnfinished)
 		if !worth {
 			return client, err // err may be nil

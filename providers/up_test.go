@@ -338,7 +338,7 @@ func TestAnUnfinishedMachineOfOursIsRemadeAndAnothersIsWaitedFor(t *testing.T) {
 			// The provider's own Put without first contact is what a killed run leaves.
 			leave(ctx, t, dead)
 			c := at(web("1"))
-			c.Deadline = 3 * time.Second
+			c.Deadline = 6 * time.Second
 			res, err := c.Up(t.Context(), providers.UpOptions{})
 			if want == "" {
 				if !errors.Is(err, ssh.ErrUnfinished) {
