@@ -120,9 +120,12 @@ func LaneRules() []LaneRule {
 	}
 }
 
-// LaneOf is the lane of a fact by LaneRules, "" where none of them matches: then the section's own holds.
+// OwnSuffix is how the name of a section ends that holds what each machine has of its own of another: etc_own, of etc.
+const OwnSuffix = "_own"
+
+// LaneOf is the lane of a fact by LaneRules, "" where none of them matches: then the section's own holds. The rules for etc hold for etc_own too.
 func LaneOf(section, key string) Lane {
-	subject := section + "/" + key
+	subject := strings.TrimSuffix(section, OwnSuffix) + "/" + key
 	for _, r := range LaneRules() {
 		if matchesAny(r.Match, subject) {
 			return r.Lane

@@ -15,7 +15,11 @@ import "github.com/evenkeel/evenkeel/parity"
 // are there for it, and $root is 1 where it runs as root, else 0.
 //
 // Parse reads what Script printed: bounded, but otherwise a stranger's word. It never panics, and its items have unique keys, in any order. An error makes the section
-// unknown, as a whole; what is true of one item only is that item's Unknown. It is called by several goroutines at once.
+// unknown, as a whole; what is true of one item only is that item's Unknown. It is called by several goroutines at once. Secrets in values and bodies are masked after it.
+//
+// What machines in equal state print must be equal byte for byte: it travels and is parsed once for all of them. So what each machine has of its own (the identity and
+// volatile lanes of docs/lanes.md: /etc/machine-id, host keys) is a group, and thus a section, beside the other: its name is the other's and "_own". Rules for lanes hold
+// for both. Package facts/factstest runs a group in tests.
 type Group struct {
 	Name   string // the section: packages
 	Lane   parity.Lane
