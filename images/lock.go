@@ -33,6 +33,8 @@ type Lock struct {
 	Archives []LockedArchive
 	Tree     []ManifestPackage // what that tree holds, by name
 	Packages []LockedPackage   // by name, then architecture
+	// Security are the versions that the release's security archives have of these packages, by name: of a lock that NewLock made, and never in its file.
+	Security map[string][]string
 }
 
 // LockedArchive is one suite as it was when the lock was made.

@@ -159,7 +159,29 @@ func (s *Store) newLock(r *Recipe, a *apt, archives []archive, indexes []index, 
 				a.Name, a.Version, b.Version, a.Name)
 		}
 	}
+	if err := lock.secure(archives, indexes); err != nil {
+		return nil, err
+	}
 	return lock, pinsHeld(r.spec.Packages, lock, indexes)
+}
+
+// secure fills l.Security. The archive that a package was chosen from does not say it: what security brought is in the next point release too.
+func (l *Lock) secure(archives []archive, indexes []index) error {
+	installed := map[string]bool{}
+	for _, p := range l.installed() {
+		installed[p.Name] = true
+	}
+	l.Security = map[string][]string{}
+	return eachPackage(slices.DeleteFunc(slices.Clone(indexes), func(ix index) bool {
+		return !slices.ContainsFunc(archives, func(a archive) bool {
+			return a.own && strings.HasSuffix(a.suite, "-security") && strings.TrimRight(a.url, "/") == ix.url && a.suite == ix.suite
+		})
+	}), func(_ index, stanza []byte) error {
+		if name := stanzaField(stanza, "Package"); installed[name] {
+			l.Security[name] = append(l.Security[name], stanzaField(stanza, "Version"))
+		}
+		return nil
+	})
 }
 
 // pinsHeld says which wanted versions no archive has.

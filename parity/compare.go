@@ -195,6 +195,7 @@ func (c *Comparison) Report() (*Report, error) {
 	}
 	for _, t := range c.policy.Tiers {
 		tiers[t.Name] = true
+		r.Checked.Unlisted += truth(t.Required && t.Unlisted != "")
 	}
 	r.Checked.Tiers, r.Checked.Machines = len(tiers), len(c.machines)
 	r.Notes = c.notes

@@ -50,6 +50,8 @@ type TierPolicy struct {
 	Name string
 	// Unlisted says why the tier's machines could not be listed from here; "" where they were.
 	Unlisted string
+	// Required: an audit that cannot list the tier's machines is incomplete.
+	Required bool
 	// Planned are the machines that the definition plans, name -> kind; nil: not known, so that nothing is missing or extra.
 	Planned map[string]string
 	// External are kinds for which another's service stands, kind -> host:port: left out, and said so.
@@ -84,7 +86,7 @@ func (p *Policy) tier(name string) *TierPolicy {
 	return nil
 }
 
-// PolicyOf is what a definition says of comparing these tiers (nil: all of it), as of at. Commit, Tool, Manifests, Pending and what is known of the places
+// PolicyOf is what a definition says of comparing these tiers (nil: all of it, of which those with `audit: true` are required), as of at. Commit, Tool, Manifests, Pending and what is known of the places
 // (Unlisted, Laid) are the caller's to add. The Policy holds nothing where the list has an Error.
 func PolicyOf(def *envs.Definition, tiers []string, at time.Time) (Policy, problem.List) {
 	problems := def.CheckWaivers(at)
@@ -98,16 +100,18 @@ func PolicyOf(def *envs.Definition, tiers []string, at time.Time) (Policy, probl
 	for kind, m := range def.Machines {
 		p.Recipes[kind] = m.Image
 	}
-	if tiers == nil {
+	asked := tiers != nil
+	if !asked {
 		tiers = slices.Sorted(maps.Keys(def.Tiers))
 	}
 	for _, name := range tiers {
-		plan, wrong := envs.MakePlan(def, envs.Options{Tier: name})
+		// Whether its provider can be opened here is no matter of what is compared.
+		plan, wrong := envs.MakePlan(def, envs.Options{Tier: name, Providers: []string{def.Tiers[name].Provider}})
 		if plan == nil {
 			problems = append(problems, wrong...)
 			continue
 		}
-		t := TierPolicy{Name: name, External: plan.External, Planned: map[string]string{}, RebuildAfter: map[string]time.Duration{}}
+		t := TierPolicy{Name: name, Required: asked || def.Tiers[name].Audit, External: plan.External, Planned: map[string]string{}, RebuildAfter: map[string]time.Duration{}}
 		for _, m := range plan.Machines {
 			t.Planned[m.Name] = m.Kind
 			t.RebuildAfter[m.Kind] = def.RebuildAfter(name, m.Kind)

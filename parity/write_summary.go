@@ -138,7 +138,7 @@ func (s summary) verdict(r *Report) [3]string {
 
 // clean tells whether the report may be shown in green: all was read and nothing counts.
 func (s summary) clean(r *Report) bool {
-	return s.findings == 0 && !nothingCompared(r) && r.Checked.Unreachable == 0 && r.Checked.Unknown == 0
+	return s.findings == 0 && r.Complete()
 }
 
 func nothingCompared(r *Report) bool {
@@ -161,6 +161,9 @@ func unread(r *Report) string {
 	var parts []string
 	if n := r.Checked.Unreachable; n > 0 {
 		parts = append(parts, counted(n, "machine")+" unreachable")
+	}
+	if n := r.Checked.Unlisted; n > 0 {
+		parts = append(parts, counted(n, "tier")+" could not be listed")
 	}
 	if n := r.Checked.Unknown; n > 0 {
 		parts = append(parts, counted(n, "fact")+" unknown")
