@@ -23,17 +23,20 @@ const (
 
 // Target is whom to dial and whom to trust.
 type Target struct {
-	Address   string        // host:port
-	User      string        // login
-	HostCA    string        // trust: a host certificate signed by this key (authorized_keys form) ...
-	Principal string        // ... for this principal
-	HostKeys  []string      // or: one of these plain host keys (jump hosts from known_hosts)
-	Bootstrap bool          // accept a HostCA certificate that expires (first contact only); else ErrUnfinished
-	Identity  *Identity     // our keys
-	Via       *Target       // jump host, or nil
-	Timeout   time.Duration // for connection and handshake; 0 means 20 s
-	FirstByte time.Duration // for the far side's first word once the connection is open; 0 means until Timeout
-	KeepAlive time.Duration // between probes; 0 means 15 s
+	Address   string   // host:port
+	User      string   // login
+	HostCA    string   // trust: a host certificate signed by this key (authorized_keys form) ...
+	Principal string   // ... for this principal
+	HostKeys  []string // or: one of these plain host keys (authorized_keys form)
+	// Authorities are for hosts that we did not make: or a host certificate of one of these, within its time, for Principal.
+	Authorities []string
+	Revoked     []string      // neither these keys nor certificates of theirs, whatever else says so
+	Bootstrap   bool          // accept a HostCA certificate that expires (first contact only); else ErrUnfinished
+	Identity    *Identity     // our keys
+	Via         *Target       // jump host, or nil
+	Timeout     time.Duration // for connection and handshake; 0 means 20 s
+	FirstByte   time.Duration // for the far side's first word once the connection is open; 0 means until Timeout
+	KeepAlive   time.Duration // between probes; 0 means 15 s
 	// DialContext replaces net.Dialer where no address can be dialled; nil: TCP.
 	DialContext func(ctx context.Context) (net.Conn, error)
 }
@@ -44,7 +47,7 @@ type Target struct {
 func Dial(ctx context.Context, t Target) (*Client, error) {
 	tr, err := newTrust(t)
 	if err != nil {
-		return nil, &dialError{"reach " + t.name(), ErrUntrusted, err}
+		return nil, &dialError{"reach " + t.name(), t.Address, ErrUntrusted, err}
 	}
 	var keys []key
 	if t.Identity != nil {
@@ -93,7 +96,7 @@ func dialOnce(ctx context.Context, t Target, tr *trust, keys []key) (_ *Client, 
 		if ctx.Err() != nil {
 			err = context.Cause(ctx) // what the closing of the connection looked like says nothing
 		}
-		return &dialError{"reach " + t.name(), ErrUnreachable, err}
+		return &dialError{"reach " + t.name(), t.Address, ErrUnreachable, err}
 	}
 	raw, err := t.connect(ctx, via)
 	if err != nil {
@@ -122,15 +125,15 @@ func dialOnce(ctx context.Context, t Target, tr *trust, keys []key) (_ *Client, 
 	seen, _, untrusted := tr.verdict()
 	switch {
 	case untrusted != nil:
-		return nil, &dialError{"trust " + t.name(), kindOf(untrusted), untrusted}
+		return nil, &dialError{"trust " + t.name(), t.Address, kindOf(untrusted), untrusted}
 	case isNegotiation(err):
-		return nil, &dialError{"trust " + t.name(), ErrUntrusted, err}
+		return nil, &dialError{"trust " + t.name(), t.Address, ErrUntrusted, err}
 	case !seen || isLost(err):
 		return nil, unreachable(err)
 	case len(keys) == 0:
-		return nil, &dialError{fmt.Sprintf("log in to %s as %s", t.name(), t.User), ErrAuth, errors.New("we have none; name one with --identity or start an agent")}
+		return nil, &dialError{fmt.Sprintf("log in to %s as %s", t.name(), t.User), t.Address, ErrAuth, errors.New("we have none; name one with --identity or start an agent")}
 	}
-	return nil, &dialError{fmt.Sprintf("log in to %s as %s", t.name(), t.User), ErrAuth, err}
+	return nil, &dialError{fmt.Sprintf("log in to %s as %s", t.name(), t.User), t.Address, ErrAuth, err}
 }
 
 // heard bounds the wait for the first byte that comes over conn: the context returned ends when none came within the time given, or with ctx.

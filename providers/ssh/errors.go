@@ -28,6 +28,7 @@ var (
 // dialError is why Dial failed: one of the Err values, and what lies under it.
 type dialError struct {
 	doing string // "reach 127.0.0.1:22"
+	host  string // Target.Address
 	kind  error
 	cause error // may be nil
 }
@@ -40,6 +41,14 @@ func (e *dialError) Error() string {
 		return fmt.Sprintf("cannot %s: %s", e.doing, printable(reason(e.cause)))
 	}
 	return fmt.Sprintf("cannot %s: %v: %s", e.doing, e.kind, printable(reason(e.cause)))
+}
+
+// HostOf is the address of the host that an error of Dial is about: the target's, or that of the jump host where the way ended. "" where err is none.
+func HostOf(err error) string {
+	if e, ok := errors.AsType[*dialError](err); ok {
+		return e.host
+	}
+	return ""
 }
 
 func (e *dialError) Unwrap() []error {

@@ -20,7 +20,10 @@ import (
 const keyFileMax = 64 << 10
 
 // Identity is a way to prove who we are: private keys and keys an agent holds. It holds no connection and needs no closing.
-type Identity struct{ keys []key }
+type Identity struct {
+	keys  []key
+	named int // of keys: those of the file that the user named, which come before any other
+}
 
 // key is one way to sign; signer binds it to the ctx of one login.
 type key struct {
@@ -43,6 +46,7 @@ func LoadIdentity(file, generated string) (*Identity, error) {
 			id.add(c)
 		}
 		id.add(k)
+		id.named = len(id.keys)
 	}
 	for _, k := range held {
 		id.add(k)
@@ -70,6 +74,32 @@ func (id *Identity) PublicKeys() []string {
 		lines = append(lines, authorizedKey(k.public))
 	}
 	return lines
+}
+
+// With is id with the keys of files, behind the one that the user named and before all others. As ssh(1) has it, a file that is not there is passed over, and of a
+// key the certificate beside it is shown first. id is not changed, and may be nil.
+func (id *Identity) With(files ...string) (*Identity, error) {
+	if id == nil {
+		id = &Identity{}
+	}
+	more := &Identity{keys: slices.Clone(id.keys[:id.named]), named: id.named}
+	for _, file := range files {
+		if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		k, err := loadKey(file, id.keys)
+		if err != nil {
+			return nil, err
+		}
+		if c, ok := certified(k, file); ok {
+			more.add(c)
+		}
+		more.add(k)
+	}
+	for _, k := range id.keys[id.named:] {
+		more.add(k)
+	}
+	return more, nil
 }
 
 // add appends k where no earlier key is the same.

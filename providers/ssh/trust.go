@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -19,6 +20,8 @@ type trust struct {
 	authority ssh.PublicKey // nil: no certificate is believed
 	principal string
 	plain     []ssh.PublicKey
+	others    []ssh.PublicKey // authorities whose certificates count within their time
+	revoked   []ssh.PublicKey
 	bootstrap bool
 
 	mu       sync.Mutex // keys are verified again at each exchange of session keys
@@ -30,7 +33,7 @@ type trust struct {
 // newTrust reads what the target trusts. A target that trusts nothing is refused before anything is dialled.
 func newTrust(t Target) (*trust, error) {
 	tr := &trust{principal: t.Principal, bootstrap: t.Bootstrap}
-	if t.HostCA == "" && len(t.HostKeys) == 0 {
+	if t.HostCA == "" && len(t.HostKeys) == 0 && len(t.Authorities) == 0 {
 		return nil, errors.New("nothing says which host key to expect")
 	}
 	if t.HostCA != "" {
@@ -43,12 +46,21 @@ func newTrust(t Target) (*trust, error) {
 		}
 		tr.authority = key
 	}
-	for _, line := range t.HostKeys {
-		key, err := parsePlainKey(line)
-		if err != nil {
-			return nil, fmt.Errorf("a host key to expect is no public key: %w", err)
+	if len(t.Authorities) > 0 && t.Principal == "" {
+		return nil, errors.New("no principal says whom the authorities may vouch for")
+	}
+	for _, list := range []struct {
+		what  string
+		lines []string
+		keys  *[]ssh.PublicKey
+	}{{"a host key to expect", t.HostKeys, &tr.plain}, {"an authority", t.Authorities, &tr.others}, {"a revoked key", t.Revoked, &tr.revoked}} {
+		for _, line := range list.lines {
+			key, err := parsePlainKey(line)
+			if err != nil {
+				return nil, fmt.Errorf("%s is no public key: %w", list.what, err)
+			}
+			*list.keys = append(*list.keys, key)
 		}
-		tr.plain = append(tr.plain, key)
 	}
 	return tr, nil
 }
@@ -71,7 +83,7 @@ func (tr *trust) algorithms() []string {
 	for _, key := range tr.plain {
 		algos = append(algos, signatureAlgorithms(key.Type())...)
 	}
-	if tr.authority != nil {
+	if tr.authority != nil || len(tr.others) > 0 {
 		algos = append([]string{ssh.CertAlgoED25519v01, ssh.CertAlgoECDSA256v01, ssh.CertAlgoECDSA384v01, ssh.CertAlgoECDSA521v01, ssh.CertAlgoRSASHA512v01, ssh.CertAlgoRSASHA256v01}, algos...)
 		algos = append(algos, ssh.KeyAlgoED25519, ssh.KeyAlgoECDSA256, ssh.KeyAlgoECDSA384, ssh.KeyAlgoECDSA521, ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256)
 	}
@@ -112,21 +124,52 @@ func (tr *trust) verdict() (seen, finished bool, why error) {
 func (tr *trust) judge(key ssh.PublicKey, now time.Time) (finished bool, err error) {
 	cert, ok := key.(*ssh.Certificate)
 	if ok {
+		key = cert.Key
+	}
+	switch {
+	case holds(tr.revoked, key):
+		return false, unbelieved(ErrUntrusted, "its key %s is revoked", ssh.FingerprintSHA256(key))
+	case ok && holds(tr.revoked, cert.SignatureKey):
+		return false, unbelieved(ErrUntrusted, "its certificate is signed by %s, which is revoked", ssh.FingerprintSHA256(cert.SignatureKey))
+	case ok && holds(tr.others, cert.SignatureKey):
+		return tr.judgeOther(cert, now)
+	case ok && tr.authority == nil && holds(tr.plain, key): // a stranger's certificate over a key that is known by itself
+		return false, nil
+	case ok:
 		return tr.judgeCertificate(cert, now)
-	}
-	for _, known := range tr.plain {
-		if bytes.Equal(known.Marshal(), key.Marshal()) {
-			return false, nil
-		}
-	}
-	if tr.authority != nil { // never ErrUnfinished, which lets the caller remake the machine: this key may be anybody's
+	case holds(tr.plain, key):
+		return false, nil
+	case tr.authority != nil || len(tr.plain) == 0: // never ErrUnfinished, which lets the caller remake the machine: this key may be anybody's
 		return false, unbelieved(ErrUntrusted, "it offers the plain key %s and no certificate", ssh.FingerprintSHA256(key))
 	}
 	return false, unbelieved(ErrUntrusted, "it has %s, which is none of the %d expected", ssh.FingerprintSHA256(key), len(tr.plain))
 }
 
+func holds(list []ssh.PublicKey, key ssh.PublicKey) bool {
+	return slices.ContainsFunc(list, func(k ssh.PublicKey) bool { return bytes.Equal(k.Marshal(), key.Marshal()) })
+}
+
+// judgeOther judges a certificate of an authority that vouches for many hosts: it counts within its time. Principals may be patterns, as ssh(1) has it; a
+// certificate without any, which would stand for every host, is not believed.
+func (tr *trust) judgeOther(cert *ssh.Certificate, now time.Time) (finished bool, err error) {
+	if cert.CertType != ssh.HostCert {
+		return false, unbelieved(ErrUntrusted, "its certificate is for a user, not for a host")
+	}
+	i := slices.IndexFunc(cert.ValidPrincipals, func(p string) bool { return Match(strings.ToLower(p), strings.ToLower(tr.principal)) })
+	if i < 0 {
+		return false, unbelieved(ErrUntrusted, "its certificate is for %q, not for %q", cert.ValidPrincipals, tr.principal)
+	}
+	checker := ssh.CertChecker{Clock: func() time.Time { return now }}
+	if err := checker.CheckCert(cert.ValidPrincipals[i], cert); err != nil {
+		return false, unbelieved(ErrUntrusted, "%v (it is valid from %s to %s)", err, moment(cert.ValidAfter), moment(cert.ValidBefore))
+	}
+	return false, nil
+}
+
 func (tr *trust) judgeCertificate(cert *ssh.Certificate, now time.Time) (finished bool, err error) {
 	switch {
+	case tr.authority == nil && len(tr.others) > 0:
+		return false, unbelieved(ErrUntrusted, "its certificate is signed by %s, which is none of the %d authorities expected", ssh.FingerprintSHA256(cert.SignatureKey), len(tr.others))
 	case tr.authority == nil:
 		return false, unbelieved(ErrUntrusted, "it has a certificate, but only plain keys are expected")
 	case !bytes.Equal(cert.SignatureKey.Marshal(), tr.authority.Marshal()):
