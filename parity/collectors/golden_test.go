@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package collectors_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/tools/txtar"
+
+	"github.com/evenkeel/evenkeel/parity"
+	"github.com/evenkeel/evenkeel/parity/collectors"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// group is the group with that name.
+func group(t testing.TB, name string) collectors.Group {
+	t.Helper()
+	for _, g := range collectors.All() {
+		if g.Name == name {
+			return g
+		}
+	}
+	t.Fatalf("there is no group %s", name)
+	return collectors.Group{}
+}
+
+// shells are those that a collector may meet, as arguments before a script: those that this machine has.
+func shells(t testing.TB) [][]string {
+	t.Helper()
+	var found [][]string
+	for _, words := range [][]string{{"dash", "-c"}, {"bash", "-c"}, {"busybox", "sh", "-c"}, {"mksh", "-c"}} {
+		if _, err := exec.LookPath(words[0]); err == nil {
+			found = append(found, words)
+		}
+	}
+	if len(found) == 0 {
+		t.Fatal("this machine has no shell")
+	}
+	return found
+}
+
+// program is a group's script as a program of its own.
+func program(g collectors.Group, root string) string {
+	return "umask 077; LC_ALL=C; export LC_ALL; root=" + root + "\n" + collectors.Library + "\ngroup() {\n" + g.Script + "\n}\n(group)"
+}
+
+// said is what a group's script prints under a command (a shell, or what starts one), and why it says that it is unknown.
+func said(t testing.TB, g collectors.Group, root string, command ...string) (raw []byte, unknown string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, command[0], append(slices.Clone(command[1:]), program(g, root))...)
+	cmd.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err := cmd.Run()
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.ExitCode() == 9 {
+		lines := strings.Split(strings.TrimSpace(errs.String()), "\n")
+		return nil, lines[len(lines)-1]
+	}
+	if err != nil {
+		t.Fatalf("%s under %v: %v: %s", g.Name, command, err, errs.String())
+	}
+	return bytes.ReplaceAll(bytes.TrimRight(out.Bytes(), "\n"), []byte{0}, nil), ""
+}
+
+// items are what a group makes of what was printed, sorted, as every caller must find them.
+func items(t testing.TB, g collectors.Group, raw []byte) []parity.Item {
+	t.Helper()
+	list, err := g.Parse(raw)
+	if err != nil {
+		t.Fatalf("%s: %v", g.Name, err)
+	}
+	slices.SortFunc(list, func(a, b parity.Item) int { return strings.Compare(a.Key, b.Key) })
+	for i := range list {
+		if list[i].Key == "" || i > 0 && list[i].Key == list[i-1].Key {
+			t.Errorf("%s: key %q is empty or there twice", g.Name, list[i].Key)
+		}
+	}
+	return list
+}
+
+// value is the value of an item, "" where there is none.
+func value(list []parity.Item, key string) string { return itemAt(list, key).Value }
+
+func itemAt(list []parity.Item, key string) parity.Item {
+	for _, item := range list {
+		if item.Key == key {
+			return item
+		}
+	}
+	return parity.Item{}
+}
+
+// testGolden parses what machines printed: testdata/GROUP/SYSTEM.txt holds it (raw), and what it comes to (items).
+func testGolden(t *testing.T, name string) {
+	g := group(t, name)
+	files, err := filepath.Glob(filepath.Join("testdata", name, "*.txt"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no recorded outputs of %s: %v", name, err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			a, err := txtar.ParseFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var raw, want []byte
+			for _, f := range a.Files {
+				switch f.Name {
+				case "raw":
+					raw = f.Data
+				case "items":
+					want = f.Data
+				}
+			}
+			var got bytes.Buffer
+			encoder := json.NewEncoder(&got)
+			encoder.SetEscapeHTML(false)
+			for _, item := range items(t, g, bytes.TrimRight(raw, "\n")) {
+				if err := encoder.Encode(item); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if *update {
+				a.Files = []txtar.File{{Name: "raw", Data: raw}, {Name: "items", Data: got.Bytes()}}
+				if err := os.WriteFile(file, txtar.Format(a), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if !bytes.Equal(got.Bytes(), want) {
+				t.Errorf("got\n%s\nwant\n%s", got.Bytes(), want)
+			}
+		})
+	}
+}
