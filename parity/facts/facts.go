@@ -6,6 +6,10 @@ package facts
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/evenkeel/evenkeel/parity"
@@ -27,6 +31,8 @@ type Options struct {
 	Deadline time.Duration      // of one machine, from dial to the last byte; 0: a minute
 	Key      []byte             // masks secrets, at least 16 bytes; snapshots carry its id
 	Cache    Cache              // nil: every body travels
+	// Warn is told, once, of a Cache that failed: facts are right without it, and come slower. It may be nil.
+	Warn func(error)
 }
 
 // Cache remembers sections by what a machine printed, so that equal ones neither travel nor are parsed again. Values are masked already. Implementations are safe
@@ -47,12 +53,170 @@ type SectionID struct {
 	KeyID  string
 }
 
+const (
+	defaultParallel = 64
+	defaultDeadline = time.Minute
+)
+
 // Collect reads machines, several at a time, and gives each one's snapshot to take: one call at a time, in the order in which they come. A machine that cannot be
-// reached, or does not answer in time, has a snapshot that says so and holds up nobody. It returns take's error, which ends it, or ctx's; else nil. It changes nothing
-// on the machines. All goroutines have ended when it returns.
+// reached, or does not answer in time, has a snapshot that says so and holds up nobody; what it said in time stands. It returns take's error, which ends it, or ctx's; else
+// nil. It changes nothing on the machines. All goroutines have ended when it returns. Equal sections of machines share their items: take does not change them.
 func Collect(ctx context.Context, machines []Machine, o Options, take func(*parity.Snapshot) error) error {
-	return errors.New("TODO")
+	c, err := newCollector(ctx, o)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var (
+		taking sync.Mutex
+		next   = make(chan *Machine)
+		work   sync.WaitGroup
+	)
+	for range min(c.parallel, len(machines)) {
+		work.Go(func() {
+			for m := range next {
+				s := c.read(ctx, m)
+				taking.Lock()
+				if ctx.Err() == nil {
+					if err := take(s); err != nil {
+						cancel(err)
+					}
+				}
+				taking.Unlock()
+			}
+		})
+	}
+	for i := range machines {
+		select {
+		case next <- &machines[i]:
+		case <-ctx.Done():
+		}
+	}
+	close(next)
+	work.Wait()
+	return context.Cause(ctx)
 }
 
-// Script is the collector made of groups, and its SHA-256 in hex. It depends on nothing else.
-func Script(groups []collectors.Group) (text, digest string) { return "", "" }
+// collector is what the machines of one Collect share.
+type collector struct {
+	Options
+	parallel       int
+	deadline       time.Duration
+	script, digest string
+	line           string
+	only           []string // the sections, where not all are wanted
+	groups         map[string]*collectors.Group
+	names          []string // of the groups, sorted
+	mask           *Mask
+	sections       *interned
+	kept           []string // digests that the cache offers
+	warned         sync.Once
+}
+
+func newCollector(ctx context.Context, o Options) (*collector, error) {
+	mask, err := NewMask(o.Key)
+	if err != nil {
+		return nil, err
+	}
+	c := &collector{Options: o, parallel: o.Parallel, deadline: o.Deadline, groups: map[string]*collectors.Group{}, mask: mask, sections: newInterned()}
+	if c.parallel <= 0 {
+		c.parallel = defaultParallel
+	}
+	if c.deadline <= 0 {
+		c.deadline = defaultDeadline
+	}
+	all := collectors.All()
+	if c.Groups == nil {
+		c.Groups = all
+	}
+	for i := range c.Groups {
+		g := &c.Groups[i]
+		if c.groups[g.Name] != nil {
+			return nil, fmt.Errorf("cannot read machines: two groups are called %s", g.Name)
+		}
+		c.groups[g.Name] = g
+		c.names = append(c.names, g.Name)
+	}
+	slices.Sort(c.names)
+	if len(c.Groups) < len(all) || slices.ContainsFunc(all, func(g collectors.Group) bool { return c.groups[g.Name] == nil }) {
+		c.only = c.names
+	}
+	c.script, c.digest = Script(c.Groups)
+	c.line = commandLine()
+	if c.Cache != nil {
+		if c.kept, err = c.Cache.Known(ctx, maxOffered); err != nil {
+			c.warn(fmt.Errorf("cannot read which facts are known: %w", err))
+		}
+		c.kept = slices.DeleteFunc(slices.Clone(c.kept), func(d string) bool { return !isDigest(d) })
+		c.kept = c.kept[:min(len(c.kept), maxOffered)]
+	}
+	return c, nil
+}
+
+// maxOffered is how many digests a machine is told: 7 KB.
+const maxOffered = 400
+
+func (c *collector) warn(err error) {
+	if c.Warn != nil {
+		c.warned.Do(func() { c.Warn(err) })
+	}
+}
+
+// read makes one machine's snapshot, whatever happens.
+func (c *collector) read(ctx context.Context, m *Machine) *parity.Snapshot {
+	ctx, cancel := context.WithTimeoutCause(ctx, c.deadline, fmt.Errorf("it did not answer within %s", c.deadline))
+	defer cancel()
+	s := &parity.Snapshot{Format: parity.SnapshotFormat, Subject: m.Subject, Collector: c.digest, Taken: now(), KeyID: c.mask.KeyID()}
+	client, err := m.Dial(ctx)
+	if err != nil {
+		s.Unreachable = unreachable(ctx, err)
+		return s
+	}
+	defer func() { _ = client.Close() }() // it only read
+	a := c.ask(ctx, client, c.only, c.offer())
+	if !a.begun {
+		s.Unreachable = unreachable(ctx, a.err)
+		return s
+	}
+	if again := a.unresolved; len(again) > 0 && a.err == nil {
+		b := c.ask(ctx, client, again, nil)
+		for _, name := range again {
+			if section, ok := b.sections[name]; ok {
+				a.sections[name] = section
+			} else if b.err != nil {
+				a.err = b.err
+			}
+		}
+	}
+	s.Taken, s.Skew, s.Collector = a.taken, a.skew, a.script
+	for _, name := range c.names {
+		s.Sections = append(s.Sections, c.sectionOf(name, a))
+	}
+	return s
+}
+
+func now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
+
+// sectionOf is a section of an answer: each that was asked for has one.
+func (c *collector) sectionOf(name string, a *answer) parity.Section {
+	if section, ok := a.sections[name]; ok {
+		return section
+	}
+	why := "it did not say anything of it"
+	switch {
+	case a.err != nil:
+		why = reasonText(a.err.Error())
+	case a.script != c.digest:
+		why = "the copy of the collector on the machine does not read it"
+	}
+	return unknownSection(c.groups[name], why)
+}
+
+// unreachable is why a machine was not read; a deadline is said as such.
+func unreachable(ctx context.Context, err error) string {
+	if cause := context.Cause(ctx); cause != nil && errors.Is(err, context.DeadlineExceeded) && !strings.Contains(err.Error(), cause.Error()) {
+		err = cause
+	}
+	return reasonText(err.Error())
+}

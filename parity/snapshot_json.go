@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package parity
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+)
+
+// canonical is v's canonical JSON: no space, the order of the Go type's fields, nothing escaped that need not be.
+func canonical(v any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}
+
+// MarshalSnapshot is a snapshot's canonical JSON, in one line without its end: no insignificant space, the fields in the order of the type, sections and items in order, <, > and
+// & as they are. Equal snapshots have equal bytes.
+func MarshalSnapshot(s *Snapshot) ([]byte, error) {
+	data, err := canonical(s)
+	if err != nil {
+		return nil, fmt.Errorf("cannot write snapshot of %s: %w", s.Subject.Name, err)
+	}
+	return data, nil
+}
+
+// DigestSection is Section.Digest: the SHA-256 over the canonical JSON of items, hex. Items are sorted by key.
+func DigestSection(items []Item) string {
+	if items == nil {
+		items = []Item{}
+	}
+	data, err := canonical(items)
+	if err != nil {
+		panic(err) // strings alone cannot fail
+	}
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
+}
