@@ -10,6 +10,9 @@ func (c *Core) Check(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if c.Plugin.Traits.ReadOnly {
+		return nil // Up makes none
+	}
 	changes := map[string]Change{}
 	for _, m := range c.Plan.Machines {
 		changes[m.Name] = c.compare(m, have)

@@ -216,6 +216,9 @@ func (c *Core) coded(ctx context.Context, names []string) ([]seat, error) {
 // SyncCode syncs the code of the named machines (all where names is empty) once, both ways, on a local tier. What one machine brings goes to the
 // others in the same call. Machines that are stopped are left out unless named: `start` syncs them. A machine that fails hides no other. Conflicts are no error: they stand in the results, which are sorted by machine.
 func (c *Core) SyncCode(ctx context.Context, names []string, prefer sync.Side) ([]CodeResult, error) {
+	if err := c.mayChange("sync"); err != nil {
+		return nil, err
+	}
 	seats, err := c.coded(ctx, names)
 	if err != nil {
 		return nil, err
@@ -265,6 +268,9 @@ func (r *CodeResult) add(earlier CodeResult) {
 // WatchCode keeps the code of the named machines (all where names is empty) alike on both sides, on a local tier, until ctx ends, which is no error.
 // A machine that stops or restarts is waited for. tell is not called by two at once.
 func (c *Core) WatchCode(ctx context.Context, names []string, tell func(sync.Seen)) error {
+	if err := c.mayChange("sync"); err != nil {
+		return err
+	}
 	seats, err := c.coded(ctx, names)
 	if err != nil {
 		return err

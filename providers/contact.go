@@ -82,10 +82,14 @@ func (c *Core) Dial(ctx context.Context, m Machine, user string) (*ssh.Client, e
 	if err != nil {
 		return nil, err
 	}
-	return ssh.Dial(ctx, t)
+	client, err := ssh.Dial(ctx, t)
+	return client, m.hostError(err)
 }
 
 func (c *Core) target(m Machine, user string) (ssh.Target, error) {
+	if m.Host.Given() {
+		return c.hostTarget(m, user)
+	}
 	t := ssh.Target{Address: m.SSH, User: user, HostCA: m.Labels[LabelHostCA], Principal: m.HostName(), Identity: c.Identity}
 	if t.User == "" {
 		t.User = LoginUser

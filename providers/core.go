@@ -73,6 +73,7 @@ const (
 	Await   Action = "await"   // its place does not say how it is: the provider waits for another run that makes it, or says why not
 	Extra   Action = "extra"   // there, but not in the plan; left alone
 	Restore Action = "restore" // a data disk was brought back to a snapshot
+	Missing Action = "missing" // in the plan, not there, and not ours to make
 )
 
 // Change is one machine and what is, or would be, done with it. Reasons are for people: "memory: 512 MiB to 1 GiB".
@@ -95,7 +96,7 @@ type Result struct {
 // Changed reports whether the call did anything.
 func (r *Result) Changed() bool {
 	for _, c := range r.Changes {
-		if c.Action != Same && c.Action != Extra && (c.Action != Replace || !r.Pending) {
+		if c.Action != Same && c.Action != Extra && c.Action != Missing && (c.Action != Replace || !r.Pending) {
 			return true
 		}
 	}
@@ -142,6 +143,10 @@ func (c *Core) found(ctx context.Context) (held, error) {
 	}
 	have := held{map[string]Machine{}, map[string]Machine{}}
 	for _, m := range list {
+		if m.Host.Given() { // nobody's, and only read
+			have.add(m)
+			continue
+		}
 		project := m.Labels[LabelProject]
 		if project == "" && m.State != Partial && m.State != Unknown {
 			project = "(none)" // a whole machine that says nothing of whose it is was not made by us

@@ -17,6 +17,9 @@ func (c *Core) Diff(ctx context.Context) ([]Change, error) {
 	if err != nil {
 		return nil, err
 	}
+	if c.Plugin.Traits.ReadOnly {
+		return c.hostDiff(ctx, have)
+	}
 	var changes []Change
 	for _, m := range c.Plan.Machines {
 		changes = append(changes, c.compare(m, have))

@@ -18,6 +18,9 @@ type Gone struct {
 
 // Down removes the environment, data disks and their snapshots too unless keepData. Absent is success. A protected environment needs Confirmed.
 func (c *Core) Down(ctx context.Context, keepData bool) (*Gone, error) {
+	if err := c.mayChange("remove"); err != nil {
+		return nil, err
+	}
 	have, err := c.found(ctx)
 	if err != nil {
 		return nil, err
@@ -46,6 +49,9 @@ func (c *Core) Down(ctx context.Context, keepData bool) (*Gone, error) {
 // none goes on to name or admit what is gone; with the last one the network goes too. Names that nothing there has are Invalid, before anything is touched. A protected environment needs
 // Confirmed.
 func (c *Core) Remove(ctx context.Context, names []string) (*Gone, error) {
+	if err := c.mayChange("remove machines of"); err != nil {
+		return nil, err
+	}
 	have, err := c.found(ctx)
 	if err != nil {
 		return nil, err

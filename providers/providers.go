@@ -36,6 +36,9 @@ type Plugin struct {
 type Traits struct {
 	Local      bool `json:"local"`       // machines run on this computer: ports are published on loopback
 	HostKernel bool `json:"host_kernel"` // machines run the host's kernel (containers)
+	// ReadOnly: machines were there before us. They are listed, each with its Host, for every environment ID; all else but Check, which finds a problem with
+	// every spec, and ListEnvs, which finds none, is Unsupported.
+	ReadOnly bool `json:"read_only"`
 }
 
 // Provider realizes machines in one place. Every method is idempotent and safe for concurrent use; the place is the only
@@ -135,6 +138,7 @@ type Machine struct {
 	Data    []Attached `json:"data,omitempty"`
 	Labels  Labels     `json:"labels"`
 	Created time.Time  `json:"created"`
+	Host    Host       `json:"host,omitzero"` // of a machine that was there before us
 }
 
 // Attached is a data disk as its machine sees it. Device is a path that means this disk and no other at every boot

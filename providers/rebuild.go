@@ -24,6 +24,9 @@ import (
 //
 // Before anything is touched it refuses too: no name at all, an unknown name, a machine that does not exist, what the provider would refuse.
 func (c *Core) Rebuild(ctx context.Context, names []string, o RollOptions) (*Result, error) {
+	if err := c.mayChange("rebuild"); err != nil {
+		return nil, err
+	}
 	if len(names) == 0 {
 		return nil, &Error{Code: Invalid, Op: "rebuild", Subject: "environment " + c.Plan.Env, Err: errors.New("no machine was named"), Hint: "evenkeel rebuild web-1, or a whole kind: evenkeel rebuild web"}
 	}
@@ -44,6 +47,9 @@ func (c *Core) Rebuild(ctx context.Context, names []string, o RollOptions) (*Res
 
 // MayReplace reports what Rebuild would refuse of the named machines that exist, before a new image is made for them. It changes nothing.
 func (c *Core) MayReplace(ctx context.Context, names []string, o RollOptions) error {
+	if err := c.mayChange("rebuild"); err != nil {
+		return err
+	}
 	if len(names) == 0 {
 		return nil
 	}
@@ -59,6 +65,9 @@ func (c *Core) MayReplace(ctx context.Context, names []string, o RollOptions) er
 // Refresh replaces, by the rules of Rebuild, those of the named machines (or kinds; none: all) whose image is not the plan's. What does not exist is
 // Up's business.
 func (c *Core) Refresh(ctx context.Context, names []string, o RollOptions) (*Result, error) {
+	if err := c.mayChange("refresh"); err != nil {
+		return nil, err
+	}
 	picked, have, err := c.pickFound(ctx, names)
 	if err != nil {
 		return nil, err

@@ -11,6 +11,9 @@ const second = "b"
 // role, and its name to everybody but the place, is web-1 (host name, certificate, the other machines' /etc/hosts). The next such replacement
 // is called web-1 again.
 func (m Machine) Role() string {
+	if m.Host.Given() { // its name is not of our making
+		return m.Name
+	}
 	role, cut := strings.CutSuffix(m.Name, second)
 	if cut && role != "" && strings.Contains("0123456789", role[len(role)-1:]) {
 		return role

@@ -26,6 +26,9 @@ type UpOptions struct {
 // delete before; what was settled stays settled. After failure, machines that were never reached are gone,
 // those that were reached stay to be looked into; Up again goes on from there.
 func (c *Core) Up(ctx context.Context, o UpOptions) (*Result, error) {
+	if err := c.mayChange("bring up"); err != nil {
+		return nil, err
+	}
 	picked, have, err := c.pickFound(ctx, o.Only)
 	if err != nil {
 		return nil, err

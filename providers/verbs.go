@@ -101,6 +101,9 @@ func (c *Core) Status(ctx context.Context, check bool) ([]Status, error) {
 	if err != nil {
 		return nil, err
 	}
+	if c.Plugin.Traits.ReadOnly {
+		return c.hostStatus(ctx, have, check)
+	}
 	all := have.all()
 	var list []Status
 	for _, m := range c.Plan.Machines {

@@ -55,7 +55,7 @@ func (r *remote) plugin(ctx context.Context) (providers.Plugin, error) {
 	return providers.Plugin{
 		Name:    r.name,
 		Formats: each(info.GetFormats(), func(f string) images.Format { return images.Format(text(f)) }),
-		Traits:  providers.Traits{Local: info.GetTraits().GetLocal(), HostKernel: info.GetTraits().GetHostKernel()},
+		Traits:  providers.Traits{Local: info.GetTraits().GetLocal(), HostKernel: info.GetTraits().GetHostKernel(), ReadOnly: info.GetTraits().GetReadOnly()},
 		Open:    r.open,
 	}, nil
 }

@@ -24,7 +24,7 @@ import (
 // echo is a provider that gives back what it got, and behaves badly on order: names of machines and environments are its commands.
 func echo() providers.Plugin {
 	return providers.Plugin{
-		Name: "echo", Formats: []images.Format{images.QCOW2, images.Kernel}, Traits: providers.Traits{Local: true, HostKernel: true},
+		Name: "echo", Formats: []images.Format{images.QCOW2, images.Kernel}, Traits: providers.Traits{Local: true, HostKernel: true, ReadOnly: true},
 		Open: func(_ context.Context, config json.RawMessage, log hclog.Logger) (providers.Provider, error) {
 			var c echoConfig
 			if err := json.Unmarshal(config, &c); err != nil {

@@ -39,6 +39,14 @@ func fill(t *testing.T, v reflect.Value, n *int) {
 	case providers.State: // a closed set
 		v.Set(reflect.ValueOf(providers.Suspended))
 		return
+	case providers.Hop: // what is no host does not cross
+		one := func(what string) string { *n++; return fmt.Sprint(what, *n) }
+		two := func(what string) []string { return []string{one(what), one(what)} }
+		v.Set(reflect.ValueOf(providers.Hop{
+			Address: one("h") + ":22", Name: one("h"), User: one("u"), Keys: two("ssh-ed25519 K"), Authorities: two("ssh-ed25519 A"),
+			Revoked: two("ssh-ed25519 R"), Identities: two("/i"),
+		}))
+		return
 	case providers.Port: // what is no port does not cross
 		v.Set(reflect.ValueOf(providers.Port{Port: *n, Proto: "udp", HostPort: 1000 + *n}))
 		return

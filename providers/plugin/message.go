@@ -87,6 +87,7 @@ func toMachine(m providers.Machine) *proto.Machine {
 	return &proto.Machine{
 		Id: text(m.ID), Env: text(m.Env), Name: text(m.Name), State: text(string(m.State)), Ssh: text(m.SSH), Address: text(m.Address),
 		Ports: each(m.Ports, toPort), Data: each(m.Data, toAttached), Labels: toLabels(m.Labels), Created: toTime(m.Created),
+		Host: toHost(m.Host),
 	}
 }
 
@@ -107,7 +108,8 @@ func fromMachine(m *proto.Machine) (providers.Machine, error) {
 		ports = append(ports, p)
 	}
 	data, noData := fromAttached(m.GetData())
-	broken = errors.Join(broken, noData)
+	host, noHost := fromHost(m.GetHost())
+	broken = errors.Join(broken, noData, noHost)
 	state := providers.State(m.GetState())
 	switch state {
 	case providers.Running, providers.Stopped, providers.Suspended, providers.Partial:
@@ -119,7 +121,7 @@ func fromMachine(m *proto.Machine) (providers.Machine, error) {
 	}
 	return providers.Machine{
 		ID: text(m.GetId()), Env: text(m.GetEnv()), Name: text(m.GetName()), State: state, SSH: text(m.GetSsh()), Address: text(m.GetAddress()),
-		Ports: ports, Data: data, Labels: labels, Created: fromTime(m.GetCreated()),
+		Ports: ports, Data: data, Labels: labels, Created: fromTime(m.GetCreated()), Host: host,
 	}, broken
 }
 

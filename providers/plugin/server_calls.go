@@ -14,7 +14,7 @@ func (s *server) Info(context.Context, *proto.InfoRequest) (*proto.InfoReply, er
 	return &proto.InfoReply{
 		Name:       text(s.plugin.Name),
 		Formats:    each(s.plugin.Formats, func(f images.Format) string { return text(string(f)) }),
-		Traits:     &proto.Traits{Local: s.plugin.Traits.Local, HostKernel: s.plugin.Traits.HostKernel},
+		Traits:     &proto.Traits{Local: s.plugin.Traits.Local, HostKernel: s.plugin.Traits.HostKernel, ReadOnly: s.plugin.Traits.ReadOnly},
 		SpecFields: specFields(),
 	}, nil
 }

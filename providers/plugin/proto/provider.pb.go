@@ -220,6 +220,7 @@ type Traits struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Local         bool                   `protobuf:"varint,1,opt,name=local,proto3" json:"local,omitempty"`
 	HostKernel    bool                   `protobuf:"varint,2,opt,name=host_kernel,json=hostKernel,proto3" json:"host_kernel,omitempty"`
+	ReadOnly      bool                   `protobuf:"varint,3,opt,name=read_only,json=readOnly,proto3" json:"read_only,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -264,6 +265,13 @@ func (x *Traits) GetLocal() bool {
 func (x *Traits) GetHostKernel() bool {
 	if x != nil {
 		return x.HostKernel
+	}
+	return false
+}
+
+func (x *Traits) GetReadOnly() bool {
+	if x != nil {
+		return x.ReadOnly
 	}
 	return false
 }
@@ -2494,6 +2502,7 @@ type Machine struct {
 	Labels        map[string]string      `protobuf:"bytes,8,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	Created       int64                  `protobuf:"varint,9,opt,name=created,proto3" json:"created,omitempty"` // nanoseconds since 1970, 0: not known; so for every time here
 	Data          []*Attached            `protobuf:"bytes,10,rep,name=data,proto3" json:"data,omitempty"`
+	Host          *Host                  `protobuf:"bytes,11,opt,name=host,proto3" json:"host,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2598,6 +2607,174 @@ func (x *Machine) GetData() []*Attached {
 	return nil
 }
 
+func (x *Machine) GetHost() *Host {
+	if x != nil {
+		return x.Host
+	}
+	return nil
+}
+
+// A machine that was there before us; absent for any other.
+type Host struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Kind          string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	Hops          []*Hop                 `protobuf:"bytes,2,rep,name=hops,proto3" json:"hops,omitempty"`
+	Trouble       string                 `protobuf:"bytes,3,opt,name=trouble,proto3" json:"trouble,omitempty"`
+	KnownHosts    string                 `protobuf:"bytes,4,opt,name=known_hosts,json=knownHosts,proto3" json:"known_hosts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Host) Reset() {
+	*x = Host{}
+	mi := &file_provider_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Host) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Host) ProtoMessage() {}
+
+func (x *Host) ProtoReflect() protoreflect.Message {
+	mi := &file_provider_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Host.ProtoReflect.Descriptor instead.
+func (*Host) Descriptor() ([]byte, []int) {
+	return file_provider_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *Host) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *Host) GetHops() []*Hop {
+	if x != nil {
+		return x.Hops
+	}
+	return nil
+}
+
+func (x *Host) GetTrouble() string {
+	if x != nil {
+		return x.Trouble
+	}
+	return ""
+}
+
+func (x *Host) GetKnownHosts() string {
+	if x != nil {
+		return x.KnownHosts
+	}
+	return ""
+}
+
+type Hop struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Address       string                 `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"`
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	User          string                 `protobuf:"bytes,3,opt,name=user,proto3" json:"user,omitempty"`
+	Keys          []string               `protobuf:"bytes,4,rep,name=keys,proto3" json:"keys,omitempty"`
+	Authorities   []string               `protobuf:"bytes,5,rep,name=authorities,proto3" json:"authorities,omitempty"`
+	Revoked       []string               `protobuf:"bytes,6,rep,name=revoked,proto3" json:"revoked,omitempty"`
+	Identities    []string               `protobuf:"bytes,7,rep,name=identities,proto3" json:"identities,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Hop) Reset() {
+	*x = Hop{}
+	mi := &file_provider_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Hop) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Hop) ProtoMessage() {}
+
+func (x *Hop) ProtoReflect() protoreflect.Message {
+	mi := &file_provider_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Hop.ProtoReflect.Descriptor instead.
+func (*Hop) Descriptor() ([]byte, []int) {
+	return file_provider_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *Hop) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *Hop) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Hop) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+func (x *Hop) GetKeys() []string {
+	if x != nil {
+		return x.Keys
+	}
+	return nil
+}
+
+func (x *Hop) GetAuthorities() []string {
+	if x != nil {
+		return x.Authorities
+	}
+	return nil
+}
+
+func (x *Hop) GetRevoked() []string {
+	if x != nil {
+		return x.Revoked
+	}
+	return nil
+}
+
+func (x *Hop) GetIdentities() []string {
+	if x != nil {
+		return x.Identities
+	}
+	return nil
+}
+
 type Attached struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -2608,7 +2785,7 @@ type Attached struct {
 
 func (x *Attached) Reset() {
 	*x = Attached{}
-	mi := &file_provider_proto_msgTypes[43]
+	mi := &file_provider_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2620,7 +2797,7 @@ func (x *Attached) String() string {
 func (*Attached) ProtoMessage() {}
 
 func (x *Attached) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[43]
+	mi := &file_provider_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2633,7 +2810,7 @@ func (x *Attached) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attached.ProtoReflect.Descriptor instead.
 func (*Attached) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{43}
+	return file_provider_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *Attached) GetName() string {
@@ -2661,7 +2838,7 @@ type DataRef struct {
 
 func (x *DataRef) Reset() {
 	*x = DataRef{}
-	mi := &file_provider_proto_msgTypes[44]
+	mi := &file_provider_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2673,7 +2850,7 @@ func (x *DataRef) String() string {
 func (*DataRef) ProtoMessage() {}
 
 func (x *DataRef) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[44]
+	mi := &file_provider_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2686,7 +2863,7 @@ func (x *DataRef) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DataRef.ProtoReflect.Descriptor instead.
 func (*DataRef) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{44}
+	return file_provider_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *DataRef) GetEnv() string {
@@ -2720,7 +2897,7 @@ type DataDisk struct {
 
 func (x *DataDisk) Reset() {
 	*x = DataDisk{}
-	mi := &file_provider_proto_msgTypes[45]
+	mi := &file_provider_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2732,7 +2909,7 @@ func (x *DataDisk) String() string {
 func (*DataDisk) ProtoMessage() {}
 
 func (x *DataDisk) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[45]
+	mi := &file_provider_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2745,7 +2922,7 @@ func (x *DataDisk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DataDisk.ProtoReflect.Descriptor instead.
 func (*DataDisk) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{45}
+	return file_provider_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *DataDisk) GetDisk() *DataRef {
@@ -2774,7 +2951,7 @@ type Snapshot struct {
 
 func (x *Snapshot) Reset() {
 	*x = Snapshot{}
-	mi := &file_provider_proto_msgTypes[46]
+	mi := &file_provider_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2786,7 +2963,7 @@ func (x *Snapshot) String() string {
 func (*Snapshot) ProtoMessage() {}
 
 func (x *Snapshot) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[46]
+	mi := &file_provider_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2799,7 +2976,7 @@ func (x *Snapshot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Snapshot.ProtoReflect.Descriptor instead.
 func (*Snapshot) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{46}
+	return file_provider_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *Snapshot) GetDisk() *DataRef {
@@ -2846,7 +3023,7 @@ type EnvInfo struct {
 
 func (x *EnvInfo) Reset() {
 	*x = EnvInfo{}
-	mi := &file_provider_proto_msgTypes[47]
+	mi := &file_provider_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2858,7 +3035,7 @@ func (x *EnvInfo) String() string {
 func (*EnvInfo) ProtoMessage() {}
 
 func (x *EnvInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[47]
+	mi := &file_provider_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2871,7 +3048,7 @@ func (x *EnvInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnvInfo.ProtoReflect.Descriptor instead.
 func (*EnvInfo) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{47}
+	return file_provider_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *EnvInfo) GetEnv() string {
@@ -2942,7 +3119,7 @@ type StoredImage struct {
 
 func (x *StoredImage) Reset() {
 	*x = StoredImage{}
-	mi := &file_provider_proto_msgTypes[48]
+	mi := &file_provider_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2954,7 +3131,7 @@ func (x *StoredImage) String() string {
 func (*StoredImage) ProtoMessage() {}
 
 func (x *StoredImage) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[48]
+	mi := &file_provider_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2967,7 +3144,7 @@ func (x *StoredImage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StoredImage.ProtoReflect.Descriptor instead.
 func (*StoredImage) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{48}
+	return file_provider_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *StoredImage) GetRef() string {
@@ -3009,7 +3186,7 @@ type Finding struct {
 
 func (x *Finding) Reset() {
 	*x = Finding{}
-	mi := &file_provider_proto_msgTypes[49]
+	mi := &file_provider_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3021,7 +3198,7 @@ func (x *Finding) String() string {
 func (*Finding) ProtoMessage() {}
 
 func (x *Finding) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[49]
+	mi := &file_provider_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3034,7 +3211,7 @@ func (x *Finding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Finding.ProtoReflect.Descriptor instead.
 func (*Finding) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{49}
+	return file_provider_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *Finding) GetOk() bool {
@@ -3074,7 +3251,7 @@ type Problem struct {
 
 func (x *Problem) Reset() {
 	*x = Problem{}
-	mi := &file_provider_proto_msgTypes[50]
+	mi := &file_provider_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3086,7 +3263,7 @@ func (x *Problem) String() string {
 func (*Problem) ProtoMessage() {}
 
 func (x *Problem) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[50]
+	mi := &file_provider_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3099,7 +3276,7 @@ func (x *Problem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Problem.ProtoReflect.Descriptor instead.
 func (*Problem) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{50}
+	return file_provider_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *Problem) GetSeverity() string {
@@ -3172,7 +3349,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_provider_proto_msgTypes[51]
+	mi := &file_provider_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3184,7 +3361,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[51]
+	mi := &file_provider_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3197,7 +3374,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{51}
+	return file_provider_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *Event) GetSubject() string {
@@ -3257,7 +3434,7 @@ type Failure struct {
 
 func (x *Failure) Reset() {
 	*x = Failure{}
-	mi := &file_provider_proto_msgTypes[52]
+	mi := &file_provider_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3269,7 +3446,7 @@ func (x *Failure) String() string {
 func (*Failure) ProtoMessage() {}
 
 func (x *Failure) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_proto_msgTypes[52]
+	mi := &file_provider_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3282,7 +3459,7 @@ func (x *Failure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Failure.ProtoReflect.Descriptor instead.
 func (*Failure) Descriptor() ([]byte, []int) {
-	return file_provider_proto_rawDescGZIP(), []int{52}
+	return file_provider_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *Failure) GetCode() string {
@@ -3346,11 +3523,12 @@ const file_provider_proto_rawDesc = "" +
 	"\aformats\x18\x02 \x03(\tR\aformats\x124\n" +
 	"\x06traits\x18\x03 \x01(\v2\x1c.evenkeel.provider.v1.TraitsR\x06traits\x12\x1f\n" +
 	"\vspec_fields\x18\x04 \x03(\tR\n" +
-	"specFields\"?\n" +
+	"specFields\"\\\n" +
 	"\x06Traits\x12\x14\n" +
 	"\x05local\x18\x01 \x01(\bR\x05local\x12\x1f\n" +
 	"\vhost_kernel\x18\x02 \x01(\bR\n" +
-	"hostKernel\"%\n" +
+	"hostKernel\x12\x1b\n" +
+	"\tread_only\x18\x03 \x01(\bR\breadOnly\"%\n" +
 	"\vOpenRequest\x12\x16\n" +
 	"\x06config\x18\x01 \x01(\fR\x06config\"C\n" +
 	"\tOpenReply\x12\x18\n" +
@@ -3488,7 +3666,7 @@ const file_provider_proto_rawDesc = "" +
 	"\bArtefact\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12\x12\n" +
 	"\x04size\x18\x02 \x01(\x03R\x04size\x12\x16\n" +
-	"\x06sha256\x18\x03 \x01(\tR\x06sha256\"\xff\x02\n" +
+	"\x06sha256\x18\x03 \x01(\tR\x06sha256\"\xaf\x03\n" +
 	"\aMachine\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
 	"\x03env\x18\x02 \x01(\tR\x03env\x12\x12\n" +
@@ -3500,10 +3678,27 @@ const file_provider_proto_rawDesc = "" +
 	"\x06labels\x18\b \x03(\v2).evenkeel.provider.v1.Machine.LabelsEntryR\x06labels\x12\x18\n" +
 	"\acreated\x18\t \x01(\x03R\acreated\x122\n" +
 	"\x04data\x18\n" +
-	" \x03(\v2\x1e.evenkeel.provider.v1.AttachedR\x04data\x1a9\n" +
+	" \x03(\v2\x1e.evenkeel.provider.v1.AttachedR\x04data\x12.\n" +
+	"\x04host\x18\v \x01(\v2\x1a.evenkeel.provider.v1.HostR\x04host\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"6\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x84\x01\n" +
+	"\x04Host\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12-\n" +
+	"\x04hops\x18\x02 \x03(\v2\x19.evenkeel.provider.v1.HopR\x04hops\x12\x18\n" +
+	"\atrouble\x18\x03 \x01(\tR\atrouble\x12\x1f\n" +
+	"\vknown_hosts\x18\x04 \x01(\tR\n" +
+	"knownHosts\"\xb7\x01\n" +
+	"\x03Hop\x12\x18\n" +
+	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
+	"\x04user\x18\x03 \x01(\tR\x04user\x12\x12\n" +
+	"\x04keys\x18\x04 \x03(\tR\x04keys\x12 \n" +
+	"\vauthorities\x18\x05 \x03(\tR\vauthorities\x12\x18\n" +
+	"\arevoked\x18\x06 \x03(\tR\arevoked\x12\x1e\n" +
+	"\n" +
+	"identities\x18\a \x03(\tR\n" +
+	"identities\"6\n" +
 	"\bAttached\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06device\x18\x02 \x01(\tR\x06device\"I\n" +
@@ -3605,7 +3800,7 @@ func file_provider_proto_rawDescGZIP() []byte {
 }
 
 var file_provider_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_provider_proto_msgTypes = make([]protoimpl.MessageInfo, 56)
+var file_provider_proto_msgTypes = make([]protoimpl.MessageInfo, 58)
 var file_provider_proto_goTypes = []any{
 	(Ended)(0),                   // 0: evenkeel.provider.v1.Ended
 	(*Empty)(nil),                // 1: evenkeel.provider.v1.Empty
@@ -3651,106 +3846,110 @@ var file_provider_proto_goTypes = []any{
 	(*Image)(nil),                // 41: evenkeel.provider.v1.Image
 	(*Artefact)(nil),             // 42: evenkeel.provider.v1.Artefact
 	(*Machine)(nil),              // 43: evenkeel.provider.v1.Machine
-	(*Attached)(nil),             // 44: evenkeel.provider.v1.Attached
-	(*DataRef)(nil),              // 45: evenkeel.provider.v1.DataRef
-	(*DataDisk)(nil),             // 46: evenkeel.provider.v1.DataDisk
-	(*Snapshot)(nil),             // 47: evenkeel.provider.v1.Snapshot
-	(*EnvInfo)(nil),              // 48: evenkeel.provider.v1.EnvInfo
-	(*StoredImage)(nil),          // 49: evenkeel.provider.v1.StoredImage
-	(*Finding)(nil),              // 50: evenkeel.provider.v1.Finding
-	(*Problem)(nil),              // 51: evenkeel.provider.v1.Problem
-	(*Event)(nil),                // 52: evenkeel.provider.v1.Event
-	(*Failure)(nil),              // 53: evenkeel.provider.v1.Failure
-	nil,                          // 54: evenkeel.provider.v1.Spec.LabelsEntry
-	nil,                          // 55: evenkeel.provider.v1.Image.ArtefactsEntry
-	nil,                          // 56: evenkeel.provider.v1.Machine.LabelsEntry
+	(*Host)(nil),                 // 44: evenkeel.provider.v1.Host
+	(*Hop)(nil),                  // 45: evenkeel.provider.v1.Hop
+	(*Attached)(nil),             // 46: evenkeel.provider.v1.Attached
+	(*DataRef)(nil),              // 47: evenkeel.provider.v1.DataRef
+	(*DataDisk)(nil),             // 48: evenkeel.provider.v1.DataDisk
+	(*Snapshot)(nil),             // 49: evenkeel.provider.v1.Snapshot
+	(*EnvInfo)(nil),              // 50: evenkeel.provider.v1.EnvInfo
+	(*StoredImage)(nil),          // 51: evenkeel.provider.v1.StoredImage
+	(*Finding)(nil),              // 52: evenkeel.provider.v1.Finding
+	(*Problem)(nil),              // 53: evenkeel.provider.v1.Problem
+	(*Event)(nil),                // 54: evenkeel.provider.v1.Event
+	(*Failure)(nil),              // 55: evenkeel.provider.v1.Failure
+	nil,                          // 56: evenkeel.provider.v1.Spec.LabelsEntry
+	nil,                          // 57: evenkeel.provider.v1.Image.ArtefactsEntry
+	nil,                          // 58: evenkeel.provider.v1.Machine.LabelsEntry
 }
 var file_provider_proto_depIdxs = []int32{
 	4,  // 0: evenkeel.provider.v1.InfoReply.traits:type_name -> evenkeel.provider.v1.Traits
 	36, // 1: evenkeel.provider.v1.CheckRequest.spec:type_name -> evenkeel.provider.v1.Spec
-	51, // 2: evenkeel.provider.v1.CheckReply.problems:type_name -> evenkeel.provider.v1.Problem
+	53, // 2: evenkeel.provider.v1.CheckReply.problems:type_name -> evenkeel.provider.v1.Problem
 	12, // 3: evenkeel.provider.v1.PutImageRequest.order:type_name -> evenkeel.provider.v1.PutImageOrder
 	10, // 4: evenkeel.provider.v1.PutImageRequest.cancel:type_name -> evenkeel.provider.v1.Cancel
 	41, // 5: evenkeel.provider.v1.PutImageOrder.image:type_name -> evenkeel.provider.v1.Image
-	52, // 6: evenkeel.provider.v1.PutImageReply.event:type_name -> evenkeel.provider.v1.Event
+	54, // 6: evenkeel.provider.v1.PutImageReply.event:type_name -> evenkeel.provider.v1.Event
 	15, // 7: evenkeel.provider.v1.PutMachineRequest.order:type_name -> evenkeel.provider.v1.PutMachineOrder
 	10, // 8: evenkeel.provider.v1.PutMachineRequest.cancel:type_name -> evenkeel.provider.v1.Cancel
 	36, // 9: evenkeel.provider.v1.PutMachineOrder.spec:type_name -> evenkeel.provider.v1.Spec
-	52, // 10: evenkeel.provider.v1.PutMachineReply.event:type_name -> evenkeel.provider.v1.Event
+	54, // 10: evenkeel.provider.v1.PutMachineReply.event:type_name -> evenkeel.provider.v1.Event
 	43, // 11: evenkeel.provider.v1.PutMachineReply.machine:type_name -> evenkeel.provider.v1.Machine
 	43, // 12: evenkeel.provider.v1.MachineList.machines:type_name -> evenkeel.provider.v1.Machine
-	48, // 13: evenkeel.provider.v1.EnvList.envs:type_name -> evenkeel.provider.v1.EnvInfo
+	50, // 13: evenkeel.provider.v1.EnvList.envs:type_name -> evenkeel.provider.v1.EnvInfo
 	24, // 14: evenkeel.provider.v1.SnapshotRequest.order:type_name -> evenkeel.provider.v1.SnapshotOrder
 	10, // 15: evenkeel.provider.v1.SnapshotRequest.cancel:type_name -> evenkeel.provider.v1.Cancel
-	45, // 16: evenkeel.provider.v1.SnapshotOrder.disk:type_name -> evenkeel.provider.v1.DataRef
-	47, // 17: evenkeel.provider.v1.SnapshotList.snapshots:type_name -> evenkeel.provider.v1.Snapshot
-	49, // 18: evenkeel.provider.v1.ImageList.images:type_name -> evenkeel.provider.v1.StoredImage
-	50, // 19: evenkeel.provider.v1.Diagnosis.findings:type_name -> evenkeel.provider.v1.Finding
-	54, // 20: evenkeel.provider.v1.Spec.labels:type_name -> evenkeel.provider.v1.Spec.LabelsEntry
+	47, // 16: evenkeel.provider.v1.SnapshotOrder.disk:type_name -> evenkeel.provider.v1.DataRef
+	49, // 17: evenkeel.provider.v1.SnapshotList.snapshots:type_name -> evenkeel.provider.v1.Snapshot
+	51, // 18: evenkeel.provider.v1.ImageList.images:type_name -> evenkeel.provider.v1.StoredImage
+	52, // 19: evenkeel.provider.v1.Diagnosis.findings:type_name -> evenkeel.provider.v1.Finding
+	56, // 20: evenkeel.provider.v1.Spec.labels:type_name -> evenkeel.provider.v1.Spec.LabelsEntry
 	38, // 21: evenkeel.provider.v1.Spec.publish:type_name -> evenkeel.provider.v1.Port
 	39, // 22: evenkeel.provider.v1.Spec.seed:type_name -> evenkeel.provider.v1.Seed
 	37, // 23: evenkeel.provider.v1.Spec.data:type_name -> evenkeel.provider.v1.Data
 	40, // 24: evenkeel.provider.v1.Seed.data:type_name -> evenkeel.provider.v1.Mount
-	55, // 25: evenkeel.provider.v1.Image.artefacts:type_name -> evenkeel.provider.v1.Image.ArtefactsEntry
+	57, // 25: evenkeel.provider.v1.Image.artefacts:type_name -> evenkeel.provider.v1.Image.ArtefactsEntry
 	38, // 26: evenkeel.provider.v1.Machine.ports:type_name -> evenkeel.provider.v1.Port
-	56, // 27: evenkeel.provider.v1.Machine.labels:type_name -> evenkeel.provider.v1.Machine.LabelsEntry
-	44, // 28: evenkeel.provider.v1.Machine.data:type_name -> evenkeel.provider.v1.Attached
-	45, // 29: evenkeel.provider.v1.DataDisk.disk:type_name -> evenkeel.provider.v1.DataRef
-	45, // 30: evenkeel.provider.v1.Snapshot.disk:type_name -> evenkeel.provider.v1.DataRef
-	46, // 31: evenkeel.provider.v1.EnvInfo.data:type_name -> evenkeel.provider.v1.DataDisk
-	0,  // 32: evenkeel.provider.v1.Failure.ended:type_name -> evenkeel.provider.v1.Ended
-	42, // 33: evenkeel.provider.v1.Image.ArtefactsEntry.value:type_name -> evenkeel.provider.v1.Artefact
-	2,  // 34: evenkeel.provider.v1.Provider.Info:input_type -> evenkeel.provider.v1.InfoRequest
-	5,  // 35: evenkeel.provider.v1.Provider.Open:input_type -> evenkeel.provider.v1.OpenRequest
-	7,  // 36: evenkeel.provider.v1.Provider.Close:input_type -> evenkeel.provider.v1.CloseRequest
-	8,  // 37: evenkeel.provider.v1.Provider.Check:input_type -> evenkeel.provider.v1.CheckRequest
-	11, // 38: evenkeel.provider.v1.Provider.PutImage:input_type -> evenkeel.provider.v1.PutImageRequest
-	14, // 39: evenkeel.provider.v1.Provider.PutMachine:input_type -> evenkeel.provider.v1.PutMachineRequest
-	17, // 40: evenkeel.provider.v1.Provider.ListMachines:input_type -> evenkeel.provider.v1.ListMachinesRequest
-	19, // 41: evenkeel.provider.v1.Provider.ListEnvs:input_type -> evenkeel.provider.v1.ListEnvsRequest
-	21, // 42: evenkeel.provider.v1.Provider.DeleteMachine:input_type -> evenkeel.provider.v1.MachineRequest
-	22, // 43: evenkeel.provider.v1.Provider.DeleteEnv:input_type -> evenkeel.provider.v1.DeleteEnvRequest
-	21, // 44: evenkeel.provider.v1.Provider.StopMachine:input_type -> evenkeel.provider.v1.MachineRequest
-	21, // 45: evenkeel.provider.v1.Provider.StartMachine:input_type -> evenkeel.provider.v1.MachineRequest
-	21, // 46: evenkeel.provider.v1.Provider.SuspendMachine:input_type -> evenkeel.provider.v1.MachineRequest
-	21, // 47: evenkeel.provider.v1.Provider.ResumeMachine:input_type -> evenkeel.provider.v1.MachineRequest
-	23, // 48: evenkeel.provider.v1.Provider.SaveSnapshot:input_type -> evenkeel.provider.v1.SnapshotRequest
-	25, // 49: evenkeel.provider.v1.Provider.ListSnapshots:input_type -> evenkeel.provider.v1.ListSnapshotsRequest
-	23, // 50: evenkeel.provider.v1.Provider.RestoreSnapshot:input_type -> evenkeel.provider.v1.SnapshotRequest
-	24, // 51: evenkeel.provider.v1.Provider.DeleteSnapshot:input_type -> evenkeel.provider.v1.SnapshotOrder
-	27, // 52: evenkeel.provider.v1.Provider.Console:input_type -> evenkeel.provider.v1.ConsoleRequest
-	29, // 53: evenkeel.provider.v1.Provider.ListImages:input_type -> evenkeel.provider.v1.ListImagesRequest
-	31, // 54: evenkeel.provider.v1.Provider.DeleteImage:input_type -> evenkeel.provider.v1.DeleteImageRequest
-	32, // 55: evenkeel.provider.v1.Provider.Diagnose:input_type -> evenkeel.provider.v1.DiagnoseRequest
-	34, // 56: evenkeel.provider.v1.Provider.DialSSH:input_type -> evenkeel.provider.v1.DialRequest
-	3,  // 57: evenkeel.provider.v1.Provider.Info:output_type -> evenkeel.provider.v1.InfoReply
-	6,  // 58: evenkeel.provider.v1.Provider.Open:output_type -> evenkeel.provider.v1.OpenReply
-	1,  // 59: evenkeel.provider.v1.Provider.Close:output_type -> evenkeel.provider.v1.Empty
-	9,  // 60: evenkeel.provider.v1.Provider.Check:output_type -> evenkeel.provider.v1.CheckReply
-	13, // 61: evenkeel.provider.v1.Provider.PutImage:output_type -> evenkeel.provider.v1.PutImageReply
-	16, // 62: evenkeel.provider.v1.Provider.PutMachine:output_type -> evenkeel.provider.v1.PutMachineReply
-	18, // 63: evenkeel.provider.v1.Provider.ListMachines:output_type -> evenkeel.provider.v1.MachineList
-	20, // 64: evenkeel.provider.v1.Provider.ListEnvs:output_type -> evenkeel.provider.v1.EnvList
-	1,  // 65: evenkeel.provider.v1.Provider.DeleteMachine:output_type -> evenkeel.provider.v1.Empty
-	1,  // 66: evenkeel.provider.v1.Provider.DeleteEnv:output_type -> evenkeel.provider.v1.Empty
-	1,  // 67: evenkeel.provider.v1.Provider.StopMachine:output_type -> evenkeel.provider.v1.Empty
-	43, // 68: evenkeel.provider.v1.Provider.StartMachine:output_type -> evenkeel.provider.v1.Machine
-	1,  // 69: evenkeel.provider.v1.Provider.SuspendMachine:output_type -> evenkeel.provider.v1.Empty
-	43, // 70: evenkeel.provider.v1.Provider.ResumeMachine:output_type -> evenkeel.provider.v1.Machine
-	47, // 71: evenkeel.provider.v1.Provider.SaveSnapshot:output_type -> evenkeel.provider.v1.Snapshot
-	26, // 72: evenkeel.provider.v1.Provider.ListSnapshots:output_type -> evenkeel.provider.v1.SnapshotList
-	1,  // 73: evenkeel.provider.v1.Provider.RestoreSnapshot:output_type -> evenkeel.provider.v1.Empty
-	1,  // 74: evenkeel.provider.v1.Provider.DeleteSnapshot:output_type -> evenkeel.provider.v1.Empty
-	28, // 75: evenkeel.provider.v1.Provider.Console:output_type -> evenkeel.provider.v1.ConsoleReply
-	30, // 76: evenkeel.provider.v1.Provider.ListImages:output_type -> evenkeel.provider.v1.ImageList
-	1,  // 77: evenkeel.provider.v1.Provider.DeleteImage:output_type -> evenkeel.provider.v1.Empty
-	33, // 78: evenkeel.provider.v1.Provider.Diagnose:output_type -> evenkeel.provider.v1.Diagnosis
-	35, // 79: evenkeel.provider.v1.Provider.DialSSH:output_type -> evenkeel.provider.v1.DialReply
-	57, // [57:80] is the sub-list for method output_type
-	34, // [34:57] is the sub-list for method input_type
-	34, // [34:34] is the sub-list for extension type_name
-	34, // [34:34] is the sub-list for extension extendee
-	0,  // [0:34] is the sub-list for field type_name
+	58, // 27: evenkeel.provider.v1.Machine.labels:type_name -> evenkeel.provider.v1.Machine.LabelsEntry
+	46, // 28: evenkeel.provider.v1.Machine.data:type_name -> evenkeel.provider.v1.Attached
+	44, // 29: evenkeel.provider.v1.Machine.host:type_name -> evenkeel.provider.v1.Host
+	45, // 30: evenkeel.provider.v1.Host.hops:type_name -> evenkeel.provider.v1.Hop
+	47, // 31: evenkeel.provider.v1.DataDisk.disk:type_name -> evenkeel.provider.v1.DataRef
+	47, // 32: evenkeel.provider.v1.Snapshot.disk:type_name -> evenkeel.provider.v1.DataRef
+	48, // 33: evenkeel.provider.v1.EnvInfo.data:type_name -> evenkeel.provider.v1.DataDisk
+	0,  // 34: evenkeel.provider.v1.Failure.ended:type_name -> evenkeel.provider.v1.Ended
+	42, // 35: evenkeel.provider.v1.Image.ArtefactsEntry.value:type_name -> evenkeel.provider.v1.Artefact
+	2,  // 36: evenkeel.provider.v1.Provider.Info:input_type -> evenkeel.provider.v1.InfoRequest
+	5,  // 37: evenkeel.provider.v1.Provider.Open:input_type -> evenkeel.provider.v1.OpenRequest
+	7,  // 38: evenkeel.provider.v1.Provider.Close:input_type -> evenkeel.provider.v1.CloseRequest
+	8,  // 39: evenkeel.provider.v1.Provider.Check:input_type -> evenkeel.provider.v1.CheckRequest
+	11, // 40: evenkeel.provider.v1.Provider.PutImage:input_type -> evenkeel.provider.v1.PutImageRequest
+	14, // 41: evenkeel.provider.v1.Provider.PutMachine:input_type -> evenkeel.provider.v1.PutMachineRequest
+	17, // 42: evenkeel.provider.v1.Provider.ListMachines:input_type -> evenkeel.provider.v1.ListMachinesRequest
+	19, // 43: evenkeel.provider.v1.Provider.ListEnvs:input_type -> evenkeel.provider.v1.ListEnvsRequest
+	21, // 44: evenkeel.provider.v1.Provider.DeleteMachine:input_type -> evenkeel.provider.v1.MachineRequest
+	22, // 45: evenkeel.provider.v1.Provider.DeleteEnv:input_type -> evenkeel.provider.v1.DeleteEnvRequest
+	21, // 46: evenkeel.provider.v1.Provider.StopMachine:input_type -> evenkeel.provider.v1.MachineRequest
+	21, // 47: evenkeel.provider.v1.Provider.StartMachine:input_type -> evenkeel.provider.v1.MachineRequest
+	21, // 48: evenkeel.provider.v1.Provider.SuspendMachine:input_type -> evenkeel.provider.v1.MachineRequest
+	21, // 49: evenkeel.provider.v1.Provider.ResumeMachine:input_type -> evenkeel.provider.v1.MachineRequest
+	23, // 50: evenkeel.provider.v1.Provider.SaveSnapshot:input_type -> evenkeel.provider.v1.SnapshotRequest
+	25, // 51: evenkeel.provider.v1.Provider.ListSnapshots:input_type -> evenkeel.provider.v1.ListSnapshotsRequest
+	23, // 52: evenkeel.provider.v1.Provider.RestoreSnapshot:input_type -> evenkeel.provider.v1.SnapshotRequest
+	24, // 53: evenkeel.provider.v1.Provider.DeleteSnapshot:input_type -> evenkeel.provider.v1.SnapshotOrder
+	27, // 54: evenkeel.provider.v1.Provider.Console:input_type -> evenkeel.provider.v1.ConsoleRequest
+	29, // 55: evenkeel.provider.v1.Provider.ListImages:input_type -> evenkeel.provider.v1.ListImagesRequest
+	31, // 56: evenkeel.provider.v1.Provider.DeleteImage:input_type -> evenkeel.provider.v1.DeleteImageRequest
+	32, // 57: evenkeel.provider.v1.Provider.Diagnose:input_type -> evenkeel.provider.v1.DiagnoseRequest
+	34, // 58: evenkeel.provider.v1.Provider.DialSSH:input_type -> evenkeel.provider.v1.DialRequest
+	3,  // 59: evenkeel.provider.v1.Provider.Info:output_type -> evenkeel.provider.v1.InfoReply
+	6,  // 60: evenkeel.provider.v1.Provider.Open:output_type -> evenkeel.provider.v1.OpenReply
+	1,  // 61: evenkeel.provider.v1.Provider.Close:output_type -> evenkeel.provider.v1.Empty
+	9,  // 62: evenkeel.provider.v1.Provider.Check:output_type -> evenkeel.provider.v1.CheckReply
+	13, // 63: evenkeel.provider.v1.Provider.PutImage:output_type -> evenkeel.provider.v1.PutImageReply
+	16, // 64: evenkeel.provider.v1.Provider.PutMachine:output_type -> evenkeel.provider.v1.PutMachineReply
+	18, // 65: evenkeel.provider.v1.Provider.ListMachines:output_type -> evenkeel.provider.v1.MachineList
+	20, // 66: evenkeel.provider.v1.Provider.ListEnvs:output_type -> evenkeel.provider.v1.EnvList
+	1,  // 67: evenkeel.provider.v1.Provider.DeleteMachine:output_type -> evenkeel.provider.v1.Empty
+	1,  // 68: evenkeel.provider.v1.Provider.DeleteEnv:output_type -> evenkeel.provider.v1.Empty
+	1,  // 69: evenkeel.provider.v1.Provider.StopMachine:output_type -> evenkeel.provider.v1.Empty
+	43, // 70: evenkeel.provider.v1.Provider.StartMachine:output_type -> evenkeel.provider.v1.Machine
+	1,  // 71: evenkeel.provider.v1.Provider.SuspendMachine:output_type -> evenkeel.provider.v1.Empty
+	43, // 72: evenkeel.provider.v1.Provider.ResumeMachine:output_type -> evenkeel.provider.v1.Machine
+	49, // 73: evenkeel.provider.v1.Provider.SaveSnapshot:output_type -> evenkeel.provider.v1.Snapshot
+	26, // 74: evenkeel.provider.v1.Provider.ListSnapshots:output_type -> evenkeel.provider.v1.SnapshotList
+	1,  // 75: evenkeel.provider.v1.Provider.RestoreSnapshot:output_type -> evenkeel.provider.v1.Empty
+	1,  // 76: evenkeel.provider.v1.Provider.DeleteSnapshot:output_type -> evenkeel.provider.v1.Empty
+	28, // 77: evenkeel.provider.v1.Provider.Console:output_type -> evenkeel.provider.v1.ConsoleReply
+	30, // 78: evenkeel.provider.v1.Provider.ListImages:output_type -> evenkeel.provider.v1.ImageList
+	1,  // 79: evenkeel.provider.v1.Provider.DeleteImage:output_type -> evenkeel.provider.v1.Empty
+	33, // 80: evenkeel.provider.v1.Provider.Diagnose:output_type -> evenkeel.provider.v1.Diagnosis
+	35, // 81: evenkeel.provider.v1.Provider.DialSSH:output_type -> evenkeel.provider.v1.DialReply
+	59, // [59:82] is the sub-list for method output_type
+	36, // [36:59] is the sub-list for method input_type
+	36, // [36:36] is the sub-list for extension type_name
+	36, // [36:36] is the sub-list for extension extendee
+	0,  // [0:36] is the sub-list for field type_name
 }
 
 func init() { file_provider_proto_init() }
@@ -3784,7 +3983,7 @@ func file_provider_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_provider_proto_rawDesc), len(file_provider_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   56,
+			NumMessages:   58,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
