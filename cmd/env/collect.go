@@ -4,13 +4,14 @@ package main
 
 import (
 	"context"
-	"errors"
+	"path/filepath"
 	"time"
 
 	"github.com/evenkeel/evenkeel/parity"
 	"github.com/evenkeel/evenkeel/parity/collectors"
 	"github.com/evenkeel/evenkeel/parity/facts"
 	"github.com/evenkeel/evenkeel/providers"
+	"github.com/evenkeel/evenkeel/providers/ssh"
 )
 
 // collectOptions say what is read of machines.
@@ -22,7 +23,46 @@ type collectOptions struct {
 }
 
 // collect reads machines of an opened place (placeOptions.identity) and gives each one's snapshot to take: one call at a time, in the order in which they come. A machine
-// that cannot be reached, or does not exist yet, has a snapshot that says so. machines are those of Core.Status. It returns take's error, which ends it, or ctx's.
+// that cannot be reached has a snapshot that says so; one that does not exist has none. machines are those of Core.Status. It returns take's error, which ends it, or ctx's.
 func (c *call) collect(ctx context.Context, p *place, machines []providers.Status, o collectOptions, take func(*parity.Snapshot) error) error {
-	return errors.New("cannot read machines: not written yet")
+	key, err := c.maskKey()
+	if err != nil {
+		return err
+	}
+	var list []facts.Machine
+	for _, m := range machines {
+		if m.State == "" {
+			continue
+		}
+		list = append(list, facts.Machine{
+			Subject: subjectOf(p, m),
+			Dial:    func(ctx context.Context) (*ssh.Client, error) { return p.Dial(ctx, m.Machine, "") },
+		})
+	}
+	return facts.Collect(ctx, list, facts.Options{
+		Groups: o.groups, Parallel: o.parallel, Deadline: o.deadline, Key: key, Cache: o.cache,
+		Warn: func(err error) { c.log().Warn("facts are read anew", "error", err) },
+	}, take)
+}
+
+// subjectOf is what our records say of a machine.
+func subjectOf(p *place, m providers.Status) parity.Subject {
+	return parity.Subject{
+		Project: p.Plan.Project, Env: p.Plan.Env, Tier: p.Plan.Tier, Name: m.Role(), Kind: m.Kind,
+		ImageKey: m.Labels[providers.LabelImageKey], ImageDigest: m.Labels[providers.LabelImageDigest], Created: m.Created, HostKernel: p.Plugin.Traits.HostKernel,
+	}
+}
+
+// maskKey is the key that masks secrets in snapshots: of $EVENKEEL_MASK_KEY_FILE, which a team shares whose snapshots are to be compared with one another, else one made for this
+// user.
+func (c *call) maskKey() ([]byte, error) {
+	file := c.getenv("EVENKEEL_MASK_KEY_FILE")
+	if file != "" {
+		return facts.LoadKey(c.path(file))
+	}
+	state, err := c.stateDir()
+	if err != nil {
+		return nil, err
+	}
+	return facts.LoadKey(filepath.Join(state, "parity", "mask.key"))
 }

@@ -57,7 +57,7 @@ func runGC(ctx context.Context, c *call) error {
 	failed := false
 	for _, s := range sites {
 		err := c.withSite(ctx, s, func(_ *plugin.Launched, p providers.Provider) error {
-			found, err := c.collect(ctx, s, p)
+			found, err := c.collectLeft(ctx, s, p)
 			all = append(all, found...)
 			return err
 		})
@@ -152,7 +152,7 @@ func (c *call) withSite(ctx context.Context, s site, f func(*plugin.Launched, pr
 }
 
 // collect removes one place's garbage as far as it may.
-func (c *call) collect(ctx context.Context, s site, p providers.Provider) ([]collected, error) {
+func (c *call) collectLeft(ctx context.Context, s site, p providers.Provider) ([]collected, error) {
 	garbage, err := providers.ListGarbage(ctx, p, time.Now())
 	if err != nil {
 		return nil, err
