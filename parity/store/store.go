@@ -1,105 +1,223 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package store keeps audits: one SQLite file, written by any number of processes at once.
+//
+// A section of facts is kept once, however many machines, audits and cached answers have it; a snapshot is its subject and a list of sections. An audit that is
+// still going on lies in a file of its own that has no name, so that it holds up nobody and ends with its process; one transaction brings it into the
+// store. The cache of what machines printed lies in the same file, since most of it is what audits keep anyway, and is bounded.
 package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
+	"fmt"
+	"path/filepath"
 	"time"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/evenkeel/evenkeel/parity"
 	"github.com/evenkeel/evenkeel/parity/facts"
+	"github.com/evenkeel/evenkeel/providers"
 )
 
+// File is the store's name in its folder. SQLite lays two more beside it while it is open.
+const File = "audits.db"
+
 // Store is an opened file. It is safe for concurrent use, also by several processes. It is a facts.Cache too. Close it.
-type Store struct{}
+type Store struct {
+	dir, file string
+	db        *sql.DB       // commits are on the disk when they return
+	quick     *sql.DB       // for the cache: commits are whole, and may be lost with the computer's power
+	writing   chan struct{} // held by who writes: in one process they line up here, not in SQLite's waiting by the clock
+	codec     *codec
+	cache     cache
+}
 
 var _ facts.Cache = (*Store)(nil)
-
-// Open opens the store in dir, which it makes, 0700, where it is not there. A file of a newer format is refused.
-func Open(ctx context.Context, dir string) (*Store, error) { return nil, errors.New("TODO") }
-
-func (s *Store) Close() error { return nil }
 
 // Audit is one that was kept.
 type Audit struct {
 	ID      int64     `json:"id"`
 	Project string    `json:"project"`
 	At      time.Time `json:"at"`
-	Tiers   []string  `json:"tiers"`
+	Tiers   []string  `json:"tiers"` // sorted
 	Commit  string    `json:"commit,omitempty"`
 	Verdict string    `json:"verdict"` // its report's
 	Counted int       `json:"findings"`
 }
 
-// Recording is an audit that is being kept: in one transaction, so that it is there as a whole after Finish, and not at all before or without it.
-type Recording struct{}
+// ErrNoAudit is what asking for an audit that was not kept, or no longer is, ends with.
+var ErrNoAudit = errors.New("no such audit is kept")
 
-// Begin records nothing yet.
-func (s *Store) Begin(ctx context.Context, project string, at time.Time) (*Recording, error) {
-	return nil, errors.New("TODO")
+// Close ends the use of the file. What was kept is on the disk already; which cached sections were used last is written now.
+func (s *Store) Close() error {
+	err := s.flush(context.Background())
+	return errors.Join(err, s.quick.Close(), s.db.Close())
 }
 
-// Add takes a snapshot in; the Recording does not keep it in memory.
-func (r *Recording) Add(ctx context.Context, s *parity.Snapshot) error { return errors.New("TODO") }
-
-// Finish keeps the audit with its report.
-func (r *Recording) Finish(ctx context.Context, report *parity.Report) (Audit, error) {
-	return Audit{}, errors.New("TODO")
+// write runs f in a transaction that waits for other writers, of this process and of others.
+func (s *Store) write(ctx context.Context, db *sql.DB, f func(*sql.Tx) error) error {
+	select {
+	case s.writing <- struct{}{}:
+		defer func() { <-s.writing }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }() // after Commit it does nothing
+	if err := f(tx); err != nil {
+		return err
+	}
+	return tx.Commit()
 }
 
-// Discard forgets what was recorded; after Finish it does nothing.
-func (r *Recording) Discard() {}
+// read runs f on the store as it is at one moment, whatever is written or pruned meanwhile.
+func (s *Store) read(ctx context.Context, f func(*sql.Tx) error) error {
+	tx, err := s.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }() // there is nothing to commit
+	return f(tx)
+}
+
+// failure is err as the user is told it; nil stays nil, and so does what the user's own function returned (see own).
+func (s *Store) failure(op, subject string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if o, ok := errors.AsType[own](err); ok {
+		return o.error
+	}
+	e := &providers.Error{Code: providers.Internal, Op: op, Subject: subject, Err: err}
+	file := filepath.Join(s.dir, s.file)
+	code := 0
+	if failed, ok := errors.AsType[*sqlite.Error](err); ok {
+		code = failed.Code() & 0xff // the rest of the bits say more of the same
+	}
+	damage, damaged := errors.AsType[damagedError](err)
+	switch {
+	case damaged, code == sqlite3.SQLITE_CORRUPT, code == sqlite3.SQLITE_NOTADB:
+		if !damaged {
+			damage = damagedError(err.Error())
+		}
+		e.Err = fmt.Errorf("%s is damaged: %w", file, damage)
+		e.Hint = fmt.Sprintf("nothing in it was changed; move it away together with %s-wal and %s-shm, and the next audit begins a new one; `sqlite3 FILE .recover` may read what is left",
+			s.file, s.file)
+	case code == sqlite3.SQLITE_BUSY:
+		e.Code, e.Err = providers.Unavailable, fmt.Errorf("another process is writing to %s and has not ended in time", file)
+		e.Hint = "try again; `fuser " + file + "` says who it is"
+	case code == sqlite3.SQLITE_FULL:
+		e.Code, e.Err = providers.Exhausted, fmt.Errorf("there is no room left for %s", file)
+		e.Hint = "make room on the disk; what was kept before is still there"
+	case errors.Is(err, ErrNoAudit):
+		e.Code, e.Hint = providers.NotFound, "`evenkeel history` lists those that are kept"
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return err
+	}
+	return e
+}
+
+// damagedError says what in the file cannot be what was written.
+type damagedError string
+
+func (e damagedError) Error() string { return string(e) }
+
+func damagedf(format string, args ...any) error { return damagedError(fmt.Sprintf(format, args...)) }
+
+// own is an error of the caller's function, which is returned as it is.
+type own struct{ error }
+
+func (o own) Unwrap() error { return o.error }
+
+// scanAudit reads one row of auditColumns.
+func scanAudit(row interface{ Scan(...any) error }) (a Audit, err error) {
+	var at int64
+	var tiers string
+	if err := row.Scan(&a.ID, &a.Project, &at, &tiers, &a.Commit, &a.Verdict, &a.Counted); err != nil {
+		return a, err
+	}
+	a.At = time.UnixMicro(at).UTC()
+	a.Tiers = words(tiers)
+	return a, nil
+}
+
+const auditColumns = `id, project, at, tiers, "commit", verdict, findings`
 
 // Audits are those of a project ("": all) since a time, newest first.
 func (s *Store) Audits(ctx context.Context, project string, since time.Time) ([]Audit, error) {
-	return nil, errors.New("TODO")
+	var list []Audit
+	err := s.read(ctx, func(tx *sql.Tx) error {
+		rows, err := tx.QueryContext(ctx, `SELECT `+auditColumns+` FROM audits WHERE (?1 = '' OR project = ?1) AND at >= ?2 ORDER BY at DESC, id DESC`, project, micros(since))
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			a, err := scanAudit(rows)
+			if err != nil {
+				return err
+			}
+			list = append(list, a)
+		}
+		return rows.Err()
+	})
+	return list, s.failure("list", "audits", err)
 }
 
-// Snapshots gives each snapshot of an audit to take, in the order tier, name. Sections with equal digests share their items.
-func (s *Store) Snapshots(ctx context.Context, audit int64, take func(*parity.Snapshot) error) error {
-	return errors.New("TODO")
+// First is the oldest kept audit of a project since a time, the one to compare today's with. Where there is none, the error is ErrNoAudit.
+func (s *Store) First(ctx context.Context, project string, since time.Time) (a Audit, err error) {
+	err = s.read(ctx, func(tx *sql.Tx) error {
+		a, err = scanAudit(tx.QueryRowContext(ctx, `SELECT `+auditColumns+` FROM audits WHERE (?1 = '' OR project = ?1) AND at >= ?2 ORDER BY at, id LIMIT 1`, project, micros(since)))
+		return none(err)
+	})
+	return a, s.failure("find", "an audit since "+since.UTC().Format(time.RFC3339), err)
+}
+
+// Audit is the one with that ID, else the error is ErrNoAudit.
+func (s *Store) Audit(ctx context.Context, id int64) (a Audit, err error) {
+	err = s.read(ctx, func(tx *sql.Tx) error {
+		a, err = scanAudit(tx.QueryRowContext(ctx, `SELECT `+auditColumns+` FROM audits WHERE id = ?`, id))
+		return none(err)
+	})
+	return a, s.failure("find", auditName(id), err)
 }
 
 // Report is the one that was kept with an audit.
 func (s *Store) Report(ctx context.Context, audit int64) (*parity.Report, error) {
-	return nil, errors.New("TODO")
+	r := new(parity.Report)
+	err := s.read(ctx, func(tx *sql.Tx) error {
+		var body []byte
+		if err := tx.QueryRowContext(ctx, `SELECT report FROM audits WHERE id = ?`, audit).Scan(&body); err != nil {
+			return none(err)
+		}
+		return s.codec.decode(body, r)
+	})
+	if err != nil {
+		return nil, s.failure("read", "the report of "+auditName(audit), err)
+	}
+	return r, nil
 }
 
-// Change is a value of a fact that began to be so on a machine, as audits saw it.
-type Change struct {
-	At      time.Time `json:"at"` // of the first audit that saw it
-	Audit   int64     `json:"audit"`
-	Tier    string    `json:"tier"`
-	Env     string    `json:"env,omitempty"`
-	Machine string    `json:"machine"`
-	State   string    `json:"state"` // present, absent, unknown, unreachable
-	Value   string    `json:"value,omitempty"`
+func auditName(id int64) string { return fmt.Sprintf("audit %d", id) }
+
+func none(err error) error {
+	if errors.Is(err, sql.ErrNoRows) {
+		return ErrNoAudit
+	}
+	return err
 }
 
-// History is when SECTION/KEY changed on which machine since a time, oldest first.
-func (s *Store) History(ctx context.Context, project, section, key string, since time.Time) ([]Change, error) {
-	return nil, errors.New("TODO")
-}
-
-// Keep is how long audits stay.
-type Keep struct {
-	For  time.Duration // 0: for good
-	Last int           // the newest of a project stay whatever their age
-}
-
-// Prune removes audits that Keep does not hold, and sections that nothing needs any longer.
-func (s *Store) Prune(ctx context.Context, k Keep) (removed int, err error) {
-	return 0, errors.New("TODO")
-}
-
-func (s *Store) Known(ctx context.Context, most int) ([]string, error) { return nil, nil }
-
-func (s *Store) Section(ctx context.Context, id facts.SectionID) (parity.Section, bool, error) {
-	return parity.Section{}, false, nil
-}
-
-func (s *Store) Keep(ctx context.Context, id facts.SectionID, section parity.Section) error {
-	return nil
+// micros is t as the store has it; no time is before all.
+func micros(t time.Time) int64 {
+	if t.IsZero() {
+		return -1 << 63
+	}
+	return t.UnixMicro()
 }
