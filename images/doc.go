@@ -56,7 +56,8 @@
 //   - the initial RAM disk has two ways. Where the root lies on a virtio disk: one modprobe, one mount, no udev. Wherever that way meets what it
 //     does not know (another disk or bus, two roots, an error noted in the file system, an unknown word on the command line):
 //     initramfs-tools' own, from the start, with the drivers of clouds and servers.
-//   - seeded machines on virtio start udev's coldplug of other devices (evenkeel-coldplug.service) and systemd-resolved after sshd. What needs
+//   - seeded machines on virtio start systemd-resolved after sshd, and udev's coldplug of other devices (evenkeel-coldplug.service) once somebody
+//     made /run/evenkeel-settled, or ten seconds later. What needs
 //     names is ordered after nss-lookup.target, as everywhere.
 //   - no /etc/fstab: KernelArgs name the root file system, mounted writable from the start; its journal makes it whole after a crash.
 //   - /usr/share/evenkeel/manifest.json: recipe, release, image key, every package and every file of the tree.

@@ -127,9 +127,7 @@ func (c *Core) contact(ctx context.Context, m Machine, ca *ssh.HostCA) (*ssh.Cli
 		return nil, err
 	}
 	t.Bootstrap = ca != nil && ca.PublicKey() == t.HostCA
-	if ca != nil {
-		t.FirstByte = firstWord
-	}
+	t.Awaited = ca != nil
 	// Without its final certificate it may be one that another run is giving it right now.
 	client, err := dial(ctx, t, ca != nil || !c.abandoned(m))
 	if err != nil || client.Finished() {
@@ -169,22 +167,13 @@ func dial(ctx context.Context, t ssh.Target, patient bool) (*ssh.Client, error) 
 		if !worth {
 			return client, err // err may be nil
 		}
-		waited := time.Since(began)
 		select {
 		case <-ctx.Done():
 			return nil, fmt.Errorf("%w; last: %w", context.Cause(ctx), err)
-		case <-time.After(min(max(waited/50, 100*time.Millisecond), time.Second)):
-		}
-		if t.FirstByte > 0 {
-			t.FirstByte = max(t.FirstByte, waited/12)
+		case <-time.After(min(max(time.Since(began)/50, 100*time.Millisecond), time.Second)):
 		}
 	}
 }
-
-// firstWord is how long the first tries of a new machine wait for a word. What forwards ports, or balances load, takes the connection while the machine
-// still boots, and some (QEMU's user network) ask the machine again after 6, 18 and 42 s only: a new try is heard at once. It grows with the time the machine has taken,
-// since a machine that boots slowly also answers slowly; a twelfth is three times what sshd takes of a boot in emulation.
-const firstWord = time.Second
 
 // finish replaces the bootstrap host key by one made on the machine and signed for good.
 func (c *Core) finish(ctx context.Context, m Machine, client *ssh.Client, ca *ssh.HostCA) error {

@@ -141,3 +141,4 @@ done
 
 while IFS= read -r line; do printf '%s\n' "$line"; done <"$d/record" >"$e/settled"
 rm -rf "$d"
+: >/run/evenkeel-settled # what the boot put off for this goes on (evenkeel-coldplug.path)

@@ -110,7 +110,7 @@ func Packages(release string) []string {
 func Services() (enable, mask []string) {
 	enable = []string{
 		"evenkeel-seed.service", "evenkeel-data.service", "evenkeel-grow.service", "evenkeel-firstboot.service", "evenkeel-external.timer",
-		"evenkeel-coldplug.service",
+		"evenkeel-coldplug.path", "evenkeel-coldplug.timer",
 		"nftables.service", "ssh.service", "systemd-networkd.service", "systemd-resolved.service", "systemd-timesyncd.service",
 	}
 	mask = []string{

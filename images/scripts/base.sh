@@ -23,6 +23,10 @@ for unit in systemd-resolved.service systemd-timesyncd.service; do
 	inside sh -c 'sed "/^Before=/s/ *\(sysinit\|network\)\.target//g" "/lib/systemd/system/$1" > "/etc/systemd/system/$1"' sh "$unit"
 done
 
+# Without this each login over SSH, each command too, first runs a handful of programs for a message of the day.
+# shellcheck disable=SC2016 # sed's
+inside sed -i 's,^\(session .*pam_motd\.so  *motd=/run/motd\.dynamic\)$,\1 noupdate,' /etc/pam.d/sshd
+
 while read -r unit; do
 	inside systemctl --quiet enable "$unit" || { echo "cannot enable $unit"; exit 1; }
 done < enable

@@ -17,6 +17,11 @@ import (
 // grace is how long a machine gets to shut itself down (providers.Starter).
 const grace = 30 * time.Second
 
+// askEvery is how often a machine is asked to shut down meanwhile.
+const askEvery = 5 * time.Second
+
+var errStillOn = errors.New("it was still on")
+
 // boot starts a defined domain. What other processes may take between our looking and QEMU's doing, it looks for again: a loopback port, the
 // private network that went with what was its last machine.
 func (p *provider) boot(ctx context.Context, dom *lv.Domain, r *record, w wire, labels providers.Labels) error {
@@ -230,16 +235,34 @@ func (p *provider) stopMachine(ctx context.Context, id string) error {
 		return nil
 	}
 	if d.state != lv.DOMAIN_PAUSED { // a paused one hears nothing
-		if err := dom.Shutdown(); err != nil && running(dom) {
-			p.log.Warn("cannot ask machine to shut down", "machine", d.record.Name, "error", err)
-		}
-		err = p.stopped(ctx, dom, grace)
+		err = p.shutDown(ctx, dom, d.record.Name)
 		if err == nil || ctx.Err() != nil {
 			return err
 		}
 		p.log.Warn("machine did not shut down, taking its power", "machine", d.record.Name, "after", grace)
 	}
 	return p.powerOff(dom)
+}
+
+// shutDown asks the machine to end until it is off, or grace is over. One that boots still does not hear it: it is asked again.
+func (p *provider) shutDown(ctx context.Context, dom *lv.Domain, name string) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, grace, fmt.Errorf("it was still on after %s", grace))
+	defer cancel()
+	for {
+		if err := dom.Shutdown(); err != nil && running(dom) {
+			p.log.Warn("cannot ask machine to shut down", "machine", name, "error", err)
+		}
+		err := p.stopped(ctx, dom, askEvery)
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if !errors.Is(err, errStillOn) {
+			return err
+		}
+	}
 }
 
 func (p *provider) powerOff(dom *lv.Domain) error {
@@ -251,7 +274,7 @@ func (p *provider) powerOff(dom *lv.Domain) error {
 
 // stopped waits until the domain is off.
 func (p *provider) stopped(ctx context.Context, dom *lv.Domain, within time.Duration) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, within, fmt.Errorf("it was still on after %s", within))
+	ctx, cancel := context.WithTimeoutCause(ctx, within, fmt.Errorf("%w after %s", errStillOn, within))
 	defer cancel()
 	for {
 		state, _, err := dom.GetState()

@@ -322,34 +322,78 @@ func TestHostTextInErrorsIsEscapedAndBounded(t *testing.T) {
 	}
 }
 
-func TestDialLeavesWhoTakesTheConnectionAndSaysNothing(t *testing.T) {
-	silent, err := net.Listen("tcp", "127.0.0.1:0")
+func TestAnAwaitedHostIsAskedUntilItSpeaks(t *testing.T) {
+	r := newRig(t, nil)
+	target := r.target()
+	server := target.Address
+	front, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer silent.Close() // connections wait in its queue: nobody accepts them
-	r := newRig(t, nil)
-	target := r.target()
-	target.FirstByte = 50 * time.Millisecond
-	mute := target
-	mute.Address = silent.Addr().String()
-	began := time.Now()
-	_, err = ssh.Dial(t.Context(), mute)
-	if !errors.Is(err, ssh.ErrUnreachable) || !strings.Contains(err.Error(), "no word within 50ms") {
-		t.Errorf("got %v, want %v for want of a word", err, ssh.ErrUnreachable)
-	}
-	if took := time.Since(began); took > 5*time.Second {
-		t.Errorf("took %v of 50ms", took)
-	}
-
-	// One that speaks is not cut off later.
+	var taken atomic.Int32
+	served := make(chan struct{})
+	go func() { // as what forwards ports does: it takes connections before the machine behind it listens
+		defer close(served)
+		var held []net.Conn
+		defer func() {
+			for _, c := range held {
+				_ = c.Close()
+			}
+		}()
+		for {
+			c, err := front.Accept()
+			if err != nil {
+				return
+			}
+			held = append(held, c)
+			if taken.Add(1) < 3 {
+				continue // mute, but not closed
+			}
+			back, err := net.Dial("tcp", server)
+			if err != nil {
+				return
+			}
+			held = append(held, back)
+			go func() { _, _ = io.Copy(back, c) }()
+			go func() { _, _ = io.Copy(c, back) }()
+		}
+	}()
+	defer func() { _ = front.Close(); <-served }()
+	target.Address, target.Awaited = front.Addr().String(), true
 	client, err := ssh.Dial(t.Context(), target)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	time.Sleep(2 * target.FirstByte)
+	if n := taken.Load(); n != 3 {
+		t.Errorf("%d connections, want two that stay mute and the one that speaks", n)
+	}
 	if err := client.Run(t.Context(), ssh.Command{Line: "true"}); err != nil {
-		t.Errorf("a command after the time for the first word: %v", err)
+		t.Errorf("a command over the connection that spoke: %v", err)
+	}
+}
+
+func TestAnAwaitedHostThatNeverSpeaksEndsWithTheContext(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close() // connections wait in its queue: nobody accepts them
+	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = closed.Close()
+	for name, test := range map[string]struct{ address, want string }{
+		"mute":    {silent.Addr().String(), "no word came yet"},
+		"refused": {closed.Addr().String(), "connection refused"},
+	} {
+		enough := errors.New("enough")
+		ctx, cancel := context.WithTimeoutCause(t.Context(), 300*time.Millisecond, enough)
+		_, err := ssh.Dial(ctx, ssh.Target{Address: test.address, HostCA: newRig(t, nil).target().HostCA, Principal: "x", Awaited: true})
+		cancel()
+		if !errors.Is(err, ssh.ErrUnreachable) || !strings.Contains(err.Error(), test.want) || !errors.Is(err, enough) {
+			t.Errorf("%s: got %v, want %v, the context's cause and %q", name, err, ssh.ErrUnreachable, test.want)
+		}
 	}
 }

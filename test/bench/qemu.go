@@ -94,7 +94,7 @@ func (q *rawQEMU) boot(ctx context.Context) (time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
 	for {
-		client, err := ssh.Dial(ctx, ssh.Target{Address: fmt.Sprintf("127.0.0.1:%d", port), User: providers.LoginUser, HostCA: q.hostCA, Principal: rawName, Identity: q.identity, FirstByte: time.Second})
+		client, err := ssh.Dial(ctx, ssh.Target{Address: fmt.Sprintf("127.0.0.1:%d", port), User: providers.LoginUser, HostCA: q.hostCA, Principal: rawName, Identity: q.identity, Awaited: true})
 		if err == nil {
 			err = client.Run(ctx, ssh.Command{Line: "true"})
 			_ = client.Close()
