@@ -4,7 +4,12 @@
 // Package facts makes one script of them and runs it; nothing here reaches a machine.
 package collectors
 
-import "github.com/evenkeel/evenkeel/parity"
+import (
+	"slices"
+	"strings"
+
+	"github.com/evenkeel/evenkeel/parity"
+)
 
 // Group reads one section of facts.
 //
@@ -40,5 +45,11 @@ needs_root() { [ "$root" = 1 ] || unknown 'only root may read it, and sudo does 
 
 // All are the groups, sorted by name. Names are unique.
 func All() []Group {
-	return nil
+	all := []Group{
+		hostname(),
+		packages(),
+		system(),
+	}
+	slices.SortFunc(all, func(a, b Group) int { return strings.Compare(a.Name, b.Name) })
+	return all
 }

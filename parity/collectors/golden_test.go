@@ -22,7 +22,34 @@ import (
 	"github.com/evenkeel/evenkeel/parity/collectors"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var (
+	update = flag.Bool("update", false, "write the golden files anew")
+	record = flag.String("record", "", "GROUP[,GROUP...]=SYSTEM: write what this machine prints to testdata/GROUP/SYSTEM.txt; look through it for what is nobody's business")
+	within = flag.String("chroot", "", "record the tree in this folder instead")
+)
+
+func TestRecord(t *testing.T) {
+	if *record == "" {
+		return
+	}
+	command := []string{"sh", "-c"}
+	if *within != "" {
+		command = append([]string{"chroot", *within}, command...)
+	}
+	names, system, _ := strings.Cut(*record, "=")
+	for name := range strings.SplitSeq(names, ",") {
+		raw, unknown := said(t, group(t, name), "1", command...)
+		if unknown != "" {
+			t.Errorf("%s is unknown: %s", name, unknown)
+			continue
+		}
+		a := txtar.Archive{Files: []txtar.File{{Name: "raw", Data: append(raw, '\n')}}}
+		file := filepath.Join("testdata", name, system+".txt")
+		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, txtar.Format(&a), 0o644)); err != nil {
+			t.Error(err)
+		}
+	}
+}
 
 // group is the group with that name.
 func group(t testing.TB, name string) collectors.Group {
@@ -146,4 +173,71 @@ func testGolden(t *testing.T, name string) {
 			}
 		})
 	}
+}
+
+// read is what a group's script came to on this machine.
+type read struct {
+	group   collectors.Group
+	raw     []byte
+	unknown string
+}
+
+// known are its items; that it is unknown is a failure.
+func (r read) known(t *testing.T) []parity.Item {
+	t.Helper()
+	if r.unknown != "" {
+		t.Fatalf("%s is unknown: %s", r.group.Name, r.unknown)
+	}
+	return items(t, r.group, r.raw)
+}
+
+// everyShell runs a group on this machine under each shell, as who the test is.
+func everyShell(t *testing.T, name string, check func(t *testing.T, r read)) {
+	root := "0"
+	if os.Geteuid() == 0 {
+		root = "1"
+	}
+	for _, words := range shells(t) {
+		t.Run(words[0], func(t *testing.T) {
+			g := group(t, name)
+			raw, unknown := said(t, g, root, words...)
+			check(t, read{g, raw, unknown})
+		})
+	}
+}
+
+// same fails where items are not those of want, key -> value.
+func same(t *testing.T, got []parity.Item, want map[string]string) {
+	t.Helper()
+	for _, item := range got {
+		if w, ok := want[item.Key]; !ok || w != item.Value {
+			t.Errorf("%s is %q, want %q (there: %t)", item.Key, item.Value, w, ok)
+		}
+	}
+	for key := range want {
+		if itemAt(got, key).Key == "" {
+			t.Errorf("%s is missing", key)
+		}
+	}
+}
+
+// fuzz parses whatever a machine may print: no panic, and unique keys.
+func fuzz(f *testing.F, name string, seeds ...string) {
+	for _, seed := range seeds {
+		f.Add([]byte(seed))
+	}
+	g := group(f, name)
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		list, err := g.Parse(raw)
+		if err != nil {
+			return
+		}
+		seen := map[string]bool{}
+		for _, item := range list {
+			if item.Key == "" || seen[item.Key] {
+				t.Errorf("key %q is empty or there twice", item.Key)
+			}
+			seen[item.Key] = true
+		}
+	})
 }
