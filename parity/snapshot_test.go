@@ -132,7 +132,7 @@ func TestSnapshotsThatAreWrongAreRefused(t *testing.T) {
 		"list":          {"[" + good + "]", "array"},
 		"other JSON":    {`{"a":1}`, "it has no format: it is no snapshot"},
 		"broken off":    {good[:len(good)/2], "it ends in the middle"},
-		"no JSON":       {good + "\nx", "f.json:2: snapshot 2: invalid character"},
+		"no JSON":       {good + "\nx", "f.json:3: snapshot 2: invalid character"},
 		"unknown field": {strings.Replace(good, `"key_id"`, `"colour":1,"key_id"`, 1), `unknown field "colour"`},
 		"wrong type":    {strings.Replace(good, `"tier":"laptop"`, `"tier":7`, 1), "subject.tier: got number"},
 	} {
