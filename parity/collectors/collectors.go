@@ -46,9 +46,16 @@ needs_root() { [ "$root" = 1 ] || unknown 'only root may read it, and sudo does 
 // All are the groups, sorted by name. Names are unique.
 func All() []Group {
 	all := []Group{
+		etc(),
+		etcOwn(),
 		hostname(),
 		packages(),
+		sshd(),
+		sysctl(),
+		sysctlFiles(),
 		system(),
+		userGroups(),
+		users(),
 	}
 	slices.SortFunc(all, func(a, b Group) int { return strings.Compare(a.Name, b.Name) })
 	return all
