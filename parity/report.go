@@ -106,8 +106,8 @@ type Checked struct {
 	Machines    int `json:"machines"`
 	Unreachable int `json:"unreachable"`
 	Unlisted    int `json:"unlisted,omitempty"` // tiers that should have been read, and whose machines could not even be listed
-	Facts       int `json:"facts"`   // compared
-	Unknown     int `json:"unknown"` // sections and items that could not be read
+	Facts       int `json:"facts"`              // compared
+	Unknown     int `json:"unknown"`            // sections and items that could not be read
 	Waived      int `json:"waived"`
 }
 

@@ -129,6 +129,9 @@ func (a *App) dispatch(ctx context.Context) error {
 		return err
 	}
 	path, words := []string{"evenkeel", v.name}, a.Args[1:]
+	if two, ok := second(list, v.name, words); ok {
+		v, path, words = two, []string{"evenkeel", two.name}, words[1:]
+	}
 	if v.sub != nil {
 		at := slices.IndexFunc(words, func(w string) bool { return !strings.HasPrefix(w, "-") })
 		if at < 0 || slices.Contains(words[:at], "--help") {
@@ -158,6 +161,9 @@ func (a *App) helpOn(ctx context.Context, list []verb, words []string) error {
 	v, err := find(list, words[0])
 	if err != nil {
 		return err
+	}
+	if two, ok := second(list, v.name, words[1:]); ok {
+		v, words = two, words[1:]
 	}
 	path := []string{"evenkeel", v.name}
 	if len(words) > 1 && v.sub != nil {
@@ -205,6 +211,18 @@ func (a *App) command(v verb, l *line) *cli.Command {
 		return v.run(c.Context, &call{App: a, flag: c, args: c.Args().Slice(), after: l.after, cut: l.cut})
 	}
 	return cmd
+}
+
+// second is the verb of two words that begins with first and goes on with the next: audit verify.
+func second(list []verb, first string, next []string) (verb, bool) {
+	if len(next) == 0 {
+		return verb{}, false
+	}
+	i := slices.IndexFunc(list, func(v verb) bool { return v.name == first+" "+next[0] })
+	if i < 0 {
+		return verb{}, false
+	}
+	return list[i], true
 }
 
 func find(list []verb, word string) (verb, error) {

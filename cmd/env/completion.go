@@ -77,6 +77,9 @@ func (a *App) candidates(before []string, unfinished string) []string {
 		return nil
 	}
 	before = before[1:]
+	if two, ok := second(a.verbs(), v.name, before); ok {
+		v, before = two, before[1:]
+	}
 	if v.sub != nil {
 		if len(before) == 0 {
 			var names []string

@@ -96,10 +96,11 @@ func TestDecide(t *testing.T) {
 func TestEveryVerbIsKnownToTheHandOff(t *testing.T) {
 	var have []string
 	for _, v := range (&App{}).verbs() {
-		have = append(have, v.name)
+		have = append(have, strings.Fields(v.name)[0]) // of two words the first
 	}
 	want := verbs()
 	slices.Sort(have)
+	have = slices.Compact(have)
 	slices.Sort(want)
 	if !slices.Equal(have, want) {
 		t.Errorf("the verbs are %v, the hand-off knows %v", have, want)

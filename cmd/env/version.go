@@ -26,6 +26,15 @@ func runVersion(_ context.Context, c *call) error {
 	if err := c.noArgs(); err != nil {
 		return err
 	}
+	v := thisVersion()
+	if c.json() {
+		return c.printJSON(v)
+	}
+	return c.printf("evenkeel %s (%s, %s)\n", v.Version, v.Go, v.Platform)
+}
+
+// thisVersion is this program's.
+func thisVersion() version {
 	v := version{Version: "(devel)", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		if info.Main.Version != "" {
@@ -42,8 +51,5 @@ func runVersion(_ context.Context, c *call) error {
 			}
 		}
 	}
-	if c.json() {
-		return c.printJSON(v)
-	}
-	return c.printf("evenkeel %s (%s, %s)\n", v.Version, v.Go, v.Platform)
+	return v
 }
