@@ -30,3 +30,19 @@ func (s *Store) Check(ctx context.Context) (integrity string, dangling int, err 
 func (s *Store) Setting(pragma string) (value string, err error) {
 	return value, s.db.QueryRow(`PRAGMA ` + pragma).Scan(&value)
 }
+
+// LimitPages makes the disk full: the file may not grow.
+func (s *Store) LimitPages() error {
+	s.db.SetMaxOpenConns(1)
+	var n int
+	return s.db.QueryRow(`PRAGMA max_page_count = 1`).Scan(&n) // it cannot be less than there are
+}
+
+// HoldWriter writes without end, until release is called.
+func (s *Store) HoldWriter(ctx context.Context) (release func(), err error) {
+	tx, err := s.db.BeginTx(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	return func() { _ = tx.Rollback() }, nil // there was nothing to write
+}

@@ -108,7 +108,7 @@ func TestKilledAtAnyMomentItLosesNothingAndLeavesNothingHalf(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	kept := map[string]bool{}
-	rounds := 25
+	rounds := 15
 	if testing.Short() {
 		rounds = 5
 	}

@@ -162,8 +162,8 @@ func (s *Store) recognize(ctx context.Context) (bool, error) {
 	case id != application:
 		return false, fmt.Errorf("%s is a database of another program; move it away, and a new one is begun", file)
 	case version > format:
-		return false, &providers.Error{Code: providers.Unsupported, Op: "read", Subject: file, Hint: "use a version of evenkeel not older than the one that wrote it; nothing in it was changed",
-			Err: fmt.Errorf("it has format %d, and this version knows formats up to %d", version, format)}
+		return false, &providers.Error{Code: providers.Unsupported, Op: "open", Subject: "the store of audits", Hint: "use a version of evenkeel not older than the one that wrote it; nothing in it was changed",
+			Err: fmt.Errorf("%s has format %d, and this version knows formats up to %d", file, version, format)}
 	case version < 1:
 		return false, damagedf("it has format %d", version)
 	}

@@ -87,13 +87,16 @@ func (s *Store) read(ctx context.Context, f func(*sql.Tx) error) error {
 	return f(tx)
 }
 
-// failure is err as the user is told it; nil stays nil, and so does what the user's own function returned (see own).
+// failure is err as the user is told it; nil stays nil, and the error of the caller's own function (see own) what it is.
 func (s *Store) failure(op, subject string, err error) error {
 	if err == nil {
 		return nil
 	}
 	if o, ok := errors.AsType[own](err); ok {
 		return o.error
+	}
+	if said, ok := errors.AsType[*providers.Error](err); ok {
+		return said
 	}
 	e := &providers.Error{Code: providers.Internal, Op: op, Subject: subject, Err: err}
 	file := filepath.Join(s.dir, s.file)
