@@ -106,6 +106,9 @@ func (a *App) candidates(before []string, unfinished string) []string {
 		}
 		return names
 	}
+	if v.name == "history" {
+		return a.keysFrom(before, unfinished)
+	}
 	return a.arguments(v, before)
 }
 
