@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,6 +21,8 @@ import (
 
 	"github.com/evenkeel/evenkeel/parity"
 	"github.com/evenkeel/evenkeel/parity/collectors"
+	"github.com/evenkeel/evenkeel/parity/facts/factstest"
+	"github.com/evenkeel/evenkeel/test/conformance"
 )
 
 var (
@@ -32,18 +35,14 @@ func TestRecord(t *testing.T) {
 	if *record == "" {
 		return
 	}
-	command := []string{"sh", "-c"}
-	if *within != "" {
-		command = append([]string{"chroot", *within}, command...)
-	}
 	names, system, _ := strings.Cut(*record, "=")
 	for name := range strings.SplitSeq(names, ",") {
-		raw, unknown := said(t, group(t, name), "1", command...)
+		raw, unknown := factstest.Raw(t, group(t, name), factstest.Options{Root: *within})
 		if unknown != "" {
 			t.Errorf("%s is unknown: %s", name, unknown)
 			continue
 		}
-		a := txtar.Archive{Files: []txtar.File{{Name: "raw", Data: append(raw, '\n')}}}
+		a := txtar.Archive{Files: []txtar.File{{Name: "raw", Data: append(bytes.TrimRight(raw, "\n"), '\n')}}}
 		file := filepath.Join("testdata", name, system+".txt")
 		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, txtar.Format(&a), 0o644)); err != nil {
 			t.Error(err)
@@ -180,6 +179,7 @@ type read struct {
 	group   collectors.Group
 	raw     []byte
 	unknown string
+	root    bool
 }
 
 // known are its items; that it is unknown is a failure.
@@ -201,9 +201,50 @@ func everyShell(t *testing.T, name string, check func(t *testing.T, r read)) {
 		t.Run(words[0], func(t *testing.T) {
 			g := group(t, name)
 			raw, unknown := said(t, g, root, words...)
-			check(t, read{g, raw, unknown})
+			check(t, read{group: g, raw: raw, unknown: unknown, root: root == "1"})
 		})
 	}
+}
+
+// eachWay is everyShell with the whole collector, and as a plain user too; wrap stands before the shell.
+func eachWay(t *testing.T, name string, check func(t *testing.T, r read), wrap ...string) {
+	g := group(t, name)
+	for _, shell := range factstest.Shells(t) {
+		for _, plain := range []bool{false, true} {
+			if plain && (os.Geteuid() != 0 || wrap != nil) {
+				continue
+			}
+			t.Run(fmt.Sprintf("%s, plain %t", shell[0], plain), func(t *testing.T) {
+				raw, unknown := factstest.Raw(t, g, factstest.Options{Shell: shell, Plain: plain, Wrap: wrap})
+				check(t, read{group: g, raw: raw, unknown: unknown, root: os.Geteuid() == 0 && !plain})
+			})
+		}
+	}
+}
+
+// etcOf makes a folder stand for /etc in what it is put before; the folder's files are those of an archive of txtar, and what a machine needs to tell owners' names.
+func etcOf(t *testing.T, archive string) (dir string, wrap []string) {
+	t.Helper()
+	dir = t.TempDir()
+	files := txtar.Parse([]byte(archive)).Files
+	for _, f := range append(files, txtar.File{Name: "passwd", Data: []byte("root:x:0:0::/:/bin/sh\nwww:x:33:33::/:/bin/false\n")}, txtar.File{Name: "group", Data: []byte("root:x:0:\nwww:x:33:\n")}) {
+		at := filepath.Join(dir, f.Name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(at), 0o755), os.WriteFile(at, f.Data, 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if awk, err := filepath.EvalSymlinks("/usr/bin/awk"); err == nil { // by way of /etc/alternatives, in Debian
+		if err := errors.Join(os.Mkdir(filepath.Join(dir, "alternatives"), 0o755), os.Symlink(awk, filepath.Join(dir, "alternatives", "awk"))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wrap = []string{"unshare", "-m", "sh", "-c", `mount --bind "$0" /etc && exec "$@"`, dir}
+	out, err := exec.Command(wrap[0], append(slices.Clone(wrap[1:]), "true")...).CombinedOutput()
+	if err != nil {
+		err = fmt.Errorf("unshare and mount: %w: %s", err, out)
+	}
+	conformance.Require(t, "mounts", err)
+	return dir, wrap
 }
 
 // same fails where items are not those of want, key -> value.

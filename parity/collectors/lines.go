@@ -18,6 +18,12 @@ const show = `show() {
 }
 `
 
+// say is sh that groups share:
+//
+//	say TEXT  prints a text and a line's end, however long it is: ksh's printf may be a program, whose arguments are bounded.
+const say = `say() { if [ -n "${KSH_VERSION-}" ]; then print -r -- "$1"; else printf '%s\n' "$1"; fi; }
+`
+
 // tagged are the lines of the form "WORD REST", in their order. A line of one word has no rest.
 func tagged(raw []byte) iter.Seq2[string, string] {
 	return func(yield func(word, rest string) bool) {

@@ -15,7 +15,7 @@ func TestSystemOfThisMachine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	everyShell(t, "os", func(t *testing.T, r read) {
+	eachWay(t, "os", func(t *testing.T, r read) {
 		got := r.known(t)
 		if want := strings.TrimSpace(string(kernel)); value(got, "kernel") != want {
 			t.Errorf("kernel is %q, want %q", value(got, "kernel"), want)

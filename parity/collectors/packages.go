@@ -32,7 +32,7 @@ func packages() Group {
 	return Group{
 		Name: "packages", Lane: parity.Stable,
 		About: "installed packages with their versions: of dpkg, with what is not plainly installed; of rpm; of apk",
-		Script: rpmQuery + `if [ -s /var/lib/dpkg/status ] && have dpkg-query; then
+		Script: say + rpmQuery + `if [ -s /var/lib/dpkg/status ] && have dpkg-query; then
 	echo dpkg
 	dpkg-query -W -f '${db:Status-Abbrev}	${Package}	${Architecture}	${Version}\n'
 elif db=/lib/apk/db/installed && [ -r $db ] || db=/usr/lib/apk/db/installed && [ -r $db ]; then
@@ -41,7 +41,7 @@ elif db=/lib/apk/db/installed && [ -r $db ] || db=/usr/lib/apk/db/installed && [
 elif have rpm && rpm_database; then
 	echo rpm
 	list=$(rpm_query --qf '%{NAME}\t%{ARCH}\t%{EPOCHNUM}:%{VERSION}-%{RELEASE}\n') && [ -n "$list" ] || unknown 'rpm cannot read its database as nobody, and root writes to it when it reads'
-	printf '%s\n' "$list" | sort
+	say "$list" | sort
 else
 	unknown 'the machine has no package manager that is known: dpkg, rpm, apk'
 fi

@@ -9,7 +9,7 @@ import (
 func TestPackages(t *testing.T) { testGolden(t, "packages") }
 
 func TestPackagesOfThisMachine(t *testing.T) {
-	everyShell(t, "packages", func(t *testing.T, r read) {
+	eachWay(t, "packages", func(t *testing.T, r read) {
 		if got := r.known(t); len(got) < 10 {
 			t.Errorf("got %v", got)
 		}
