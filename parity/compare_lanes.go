@@ -23,7 +23,7 @@ func LaneRules() []LaneRule {
 		{"etc//etc/hostname", Volatile, "the machine's own name, which our records have"},
 		{"etc//etc/mailname", Volatile, "made from the machine's own name"},
 		{"etc//etc/resolv.conf", Place, "name servers belong to a network"},
-		{"etc//etc/systemd/network/10-evenkeel-*", Place, "addresses and device names that the place gave, laid at first boot"},
+		{"etc//etc/systemd/network/10-evenkeel-*", Volatile, "the machine's own addresses, which the place gave and first boot laid"},
 		{"etc//etc/network/interfaces*", Place, "addresses and device names that the place gave"},
 		{"etc//etc/netplan/*", Place, "addresses and device names that the place gave"},
 		{"etc//etc/cloud/*", Place, "what a cloud's first boot left, by its data source"},

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 )
@@ -45,9 +46,23 @@ func (v *view) empty() bool { return v.unknown == "" && len(v.facts) == 0 }
 func (v *view) find(key string) *fact {
 	i, found := slices.BinarySearchFunc(v.facts, key, func(f fact, key string) int { return strings.Compare(f.key, key) })
 	if !found {
-		return nil
+		return v.hidden(key)
 	}
 	return &v.facts[i]
+}
+
+// hidden is a file in a folder that could not be looked into, which is neither there nor absent; nil where there is no such folder.
+func (v *view) hidden(key string) *fact {
+	if v.unknowns == 0 || v.name != "etc" {
+		return nil
+	}
+	for dir := path.Dir(key); len(dir) > 1; dir = path.Dir(dir) {
+		i, found := slices.BinarySearchFunc(v.facts, dir, func(f fact, key string) int { return strings.Compare(f.key, key) })
+		if found && v.facts[i].unknown != "" && !strings.Contains(v.facts[i].value, digestWord) {
+			return &fact{key: key, unknown: v.facts[i].unknown}
+		}
+	}
+	return nil
 }
 
 // same reports whether two known facts say the same, by meaning where the form is known.

@@ -127,7 +127,7 @@ func (c *Comparison) driftOfFiles(columns []*column, col *column, m *manifestInd
 	}
 	for _, key := range slices.Sorted(maps.Keys(m.files)) {
 		e := m.files[key]
-		if e.Type != "file" && e.Type != "symlink" || seen[key] || appended(key) {
+		if e.Type != "file" && e.Type != "symlink" || seen[key] || appended(key) || v.find(key) != nil {
 			continue
 		}
 		if lane := LaneOf("etc", key); lane != "" && lane != Stable || e.Type == "file" && neverRead(key) {

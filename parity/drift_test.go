@@ -172,3 +172,31 @@ func TestAMeaninglessChangeIsNoDrift(t *testing.T) {
 		t.Errorf("got %v", said(r))
 	}
 }
+
+// A plain user sees neither what is in a folder of root's, nor that it is not there.
+func TestWhatIsInAFolderThatCouldNotBeLookedIntoIsNotAbsent(t *testing.T) {
+	blind := func(s parity.Snapshot) parity.Snapshot {
+		for i := range s.Sections {
+			if s.Sections[i].Name == "etc" {
+				list := append(s.Sections[i].Items, parity.Item{Key: "/etc/sudoers.d", Value: "0750 root:root", Unknown: "only root may look into it"})
+				slices.SortFunc(list, func(a, b parity.Item) int { return strings.Compare(a.Key, b.Key) })
+				s.Sections[i].Items, s.Sections[i].Digest = list, digestOf(list)
+			}
+		}
+		return s
+	}
+	seen := asMade().with("etc", "/etc/sudoers.d/deploy", "0440 root:root sha256:11").with("etc", "/etc/sudoers.d", "0750 root:root")
+	a := snap("production", "web-1", seen.without("etc", "/etc/machine-id"))
+	rows := said(compare(t, parity.Policy{Baseline: "production"}, a, blind(snap("staging", "web-1", asMade().without("etc", "/etc/machine-id")))))
+	if len(rows) != 2 || !strings.Contains(rows[0], "sudoers.d (") || !strings.Contains(rows[1], "sudoers.d/deploy (") || strings.Count(strings.Join(rows, ""), "=unknown") != 2 {
+		t.Errorf("got %q", rows)
+	}
+	p := driftPolicy()
+	m := p.Manifests["k"]
+	m.Files = append(m.Files, images.Entry{Path: "/etc/sudoers.d/deploy", Type: "file", Mode: "0440", SHA256: sum("x")}, images.Entry{Path: "/etc/sudoers.d", Type: "dir", Mode: "0750"})
+	for _, got := range said(compare(t, p, blind(imaged("web-1", asMade())))) {
+		if strings.Contains(got, "absent") {
+			t.Errorf("got %s", got)
+		}
+	}
+}
