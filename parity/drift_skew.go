@@ -5,6 +5,7 @@ package parity
 import (
 	"cmp"
 	"slices"
+	"strings"
 )
 
 // withoutDrift leaves out rows of skew that rows of drift say already: all machines that differ have drifted in that key, the reference has not, and their
@@ -27,8 +28,10 @@ func (c *Comparison) withoutDrift(skew, drift []Row, columns []*column, baseline
 		}
 	}
 	said := func(row Row) bool {
-		ref := readable(ofKind(columns, row.Machines), baseline)
-		if row.Tier != "" || ref == nil || drifted[where{row.Section, row.Key, ref.index}] {
+		// Within a tier what is laid on each machine says which of them has drifted, whatever their images.
+		isLaid := row.Tier != "" && row.Section == "etc" && strings.HasPrefix(row.Key, "/etc/evenkeel/")
+		ref := readable(ofKind(columns, row.Machines), cmp.Or(row.Tier, baseline))
+		if row.Tier != "" && !isLaid || ref == nil || drifted[where{row.Section, row.Key, ref.index}] {
 			return false
 		}
 		n := 0
@@ -36,7 +39,7 @@ func (c *Comparison) withoutDrift(skew, drift []Row, columns []*column, baseline
 			if !cell.differs() {
 				continue
 			}
-			if !drifted[where{row.Section, row.Key, j}] || !c.imagesAgree(ref, columns[j], row.Section, row.Key) {
+			if !drifted[where{row.Section, row.Key, j}] || !isLaid && !c.imagesAgree(ref, columns[j], row.Section, row.Key) {
 				return false
 			}
 			n++

@@ -64,6 +64,8 @@ type call struct {
 	args  []string
 	after []string // what stood behind --
 	cut   bool     // there was a --
+
+	told problem.List // notes that were said
 }
 
 func runHere(args []string) int {

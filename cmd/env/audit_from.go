@@ -128,15 +128,8 @@ func (c *call) against(s *auditSubject, file string) error {
 // readAgainst reads the reference that against chose.
 func (c *call) readAgainst(s *auditSubject, take func(*parity.Snapshot) error) error {
 	return c.readFiles([]string{c.flag.String("against")}, func(_ string, snapshot *parity.Snapshot) error {
-		return take(asTier(snapshot, s.reference))
+		return take(parity.AsReference(snapshot, s.reference))
 	})
-}
-
-// asTier is a snapshot under another tier's name, which is compared and does not drift: it is what others are held against.
-func asTier(s *parity.Snapshot, tier string) *parity.Snapshot {
-	other := *s
-	other.Subject.Tier, other.Subject.ImageKey, other.Subject.ImageDigest = tier, "", ""
-	return &other
 }
 
 // asOf is a tier's name at a day.

@@ -63,7 +63,7 @@ func (s *auditSubject) readThen(ctx context.Context, kept *store.Store, take fun
 
 // atTime is a snapshot as of a time.
 func atTime(s *parity.Snapshot, at string) *parity.Snapshot {
-	moved := asTier(s, at)
+	moved := parity.AsReference(s, at)
 	moved.Subject.Kind = s.Subject.Tier + "/" + s.Subject.Kind
 	moved.Subject.Name = s.Subject.Tier + "/" + s.Subject.Name
 	return moved

@@ -145,7 +145,7 @@ func (m *compared) report(ctx context.Context) (*parity.Report, error) {
 			if !m.wanted(&m.side[1-i], snapshot) {
 				return nil
 			}
-			other := asTier(snapshot, s.label)
+			other := parity.AsReference(snapshot, s.label)
 			if m.kind != "" {
 				other.Subject.Kind = m.kind
 			}
@@ -187,7 +187,7 @@ func (m *compared) withImage(ctx context.Context) (*parity.Report, error) {
 			return nil
 		}
 		met++
-		made := asTier(snapshot, other.label)
+		made := parity.AsReference(snapshot, other.label)
 		made.Subject.ImageKey = image.key
 		return all.Add(made)
 	})

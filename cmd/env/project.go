@@ -88,8 +88,15 @@ func knownProviders() ([]string, error) {
 	return known, nil
 }
 
-// say prints notes to people.
+// say prints notes to people, each once.
 func (c *call) say(problems problem.List) {
+	problems = slices.DeleteFunc(slices.Clone(problems), func(p problem.Problem) bool {
+		if slices.Contains(c.told, p) {
+			return true
+		}
+		c.told = append(c.told, p)
+		return false
+	})
 	if len(problems) > 0 && !c.quiet() {
 		_ = problem.Print(c.Stderr, problems, c.color(c.Stderr)) // as for every message: who closed stderr wants none
 	}
