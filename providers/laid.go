@@ -7,7 +7,10 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"path"
+	"slices"
 	"strings"
+
+	"github.com/evenkeel/evenkeel/envs"
 )
 
 // Laid are the files that Settle would lay today, machine -> path -> SHA-256 of the content in hex: of every planned machine that is there. It reads the place's
@@ -39,6 +42,18 @@ func (c *Core) Laid(ctx context.Context) (map[string]map[string]string, error) {
 	}
 	return laid, nil
 }
+
+// Logins are the lines of authorized_keys that each login of a plan's machines has, where keys are those of plain keys: the plan's, and on local tiers the client's own.
+func Logins(plan *envs.Plan, keys []string) map[string][]string {
+	lines := map[string][]string{}
+	for _, user := range loginUsers(plan) {
+		lines[user] = append(slices.Clone(keys), certificateAuthorities(plan.Access.UserCA, user)...)
+	}
+	return lines
+}
+
+// Logins are those of the environment's machines.
+func (c *Core) Logins() map[string][]string { return Logins(c.Plan, c.loginKeys()) }
 
 // laidAt is where settle.sh puts a file of its payload, "" for one of which it makes something else.
 func laidAt(name string) string {

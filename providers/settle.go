@@ -41,8 +41,9 @@ func (c *Core) newSettlement(m seat, all []Machine, certificate *tlsFiles) settl
 		partRules:    {{"rules.nft", 0o644, []byte(rules(c.Plan, m.Machine, all))}},
 		partSettings: {{"settings.env", 0o600, []byte(settingsFile(m.Settings))}},
 	}}
+	logins := c.Logins()
 	for _, user := range loginUsers(c.Plan) {
-		lines := append(c.loginKeys(), certificateAuthorities(c.Plan.Access.UserCA, user)...)
+		lines := logins[user]
 		s.add(partKeys, laidFile{"keys/" + user, 0o644, []byte(strings.Join(lines, "\n") + "\n")})
 	}
 	if values, known := c.Secrets[m.Name]; known {

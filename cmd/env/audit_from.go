@@ -10,7 +10,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/evenkeel/evenkeel/envs"
 	"github.com/evenkeel/evenkeel/parity"
+	"github.com/evenkeel/evenkeel/providers"
 )
 
 // readFiles gives each snapshot of the files, and of the files in those that are folders, to take.
@@ -61,7 +63,7 @@ func readFile(file, shown string, take func(string, *parity.Snapshot) error) err
 	}
 	defer func() { _ = f.Close() }()
 	met := 0
-	if err := readSnapshots(f, shown, func(s *parity.Snapshot) error {
+	if err := parity.ReadSnapshots(f, shown, func(s *parity.Snapshot) error {
 		met++
 		return take(shown, s)
 	}); err != nil {
@@ -97,7 +99,22 @@ func (c *call) fromFiles(s *auditSubject, o auditOptions, take func(*parity.Snap
 		return fmt.Errorf("cannot audit: no snapshot is of the tiers %s", listed(o.tiers))
 	}
 	unlisted(&s.policy, seen, "no snapshot of it was given")
+	c.expectPlanned(s)
 	return nil
+}
+
+// expectPlanned says what the definition gives by tier, as far as it says so without the places: which of its tiers have this user's own key is not known.
+func (c *call) expectPlanned(s *auditSubject) {
+	if s.def == nil {
+		return
+	}
+	given := map[string]map[string]string{}
+	for _, t := range s.policy.Tiers {
+		if plan, _ := envs.MakePlan(s.def, envs.Options{Tier: t.Name, Providers: []string{s.def.Tiers[t.Name].Provider}}); plan != nil {
+			given[t.Name] = parity.GivenKeys(providers.Logins(plan, plan.Access.Keys))
+		}
+	}
+	s.policy.Expect(given)
 }
 
 // against makes the one tier that a file has the reference, under a name that no tier has.

@@ -51,11 +51,18 @@ func (c *call) listTiers(ctx context.Context, s *auditSubject) {
 				t.Unlisted = reasonOf(err)
 				return nil
 			}
-			t.Laid, t.Expected = s.tiers[i].laid, parity.ExpectedIn(s.def, s.tiers[i].Plan)
+			t.Laid = s.tiers[i].laid
 			return nil
 		})
 	}
 	_ = g.Wait() // each said in its tier what went wrong
+	given := map[string]map[string]string{}
+	for i, t := range s.tiers {
+		if t.place != nil {
+			given[s.policy.Tiers[i].Name] = parity.GivenKeys(t.Logins())
+		}
+	}
+	s.policy.Expect(given)
 }
 
 func (c *call) listTier(ctx context.Context, s *auditSubject, t *tierPlace, name string) (err error) {

@@ -128,12 +128,16 @@ func (m *compared) report(ctx context.Context) (*parity.Report, error) {
 	if a.what == "image" {
 		m.policy.Sections = parity.ManifestSections()
 	}
+	given := map[string]map[string]string{}
 	for i := range m.side {
 		t := parity.TierPolicy{Name: m.side[i].label}
 		if p := m.side[i].tier; p != nil && m.side[i].what == "tier" {
-			t.Expected, t.External = parity.ExpectedIn(m.def, p.Plan), p.Plan.External
+			t.External, given[t.Name] = p.Plan.External, parity.GivenKeys(p.Logins())
 		}
 		m.policy.Tiers = append(m.policy.Tiers, t)
+	}
+	if len(given) == len(m.side) {
+		m.policy.Expect(given)
 	}
 	all, err := parity.NewComparison(m.policy)
 	if err != nil {
