@@ -24,3 +24,6 @@ func (r *Regexp) ReplaceAllString(s, with string) string { return r.get().Replac
 func (r *Regexp) ReplaceAll(b, with []byte) []byte       { return r.get().ReplaceAll(b, with) }
 func (r *Regexp) Match(b []byte) bool                    { return r.get().Match(b) }
 func (r *Regexp) String() string                         { return r.get().String() }
+func (r *Regexp) FindAllStringSubmatchIndex(s string) [][]int {
+	return r.get().FindAllStringSubmatchIndex(s, -1)
+}

@@ -3,14 +3,19 @@
 package facts
 
 import (
+	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"path"
+	"strings"
 
 	"github.com/evenkeel/evenkeel/parity"
 )
 
-// Mask puts keyed digests in place of secrets. It is safe for concurrent use.
+// Mask puts keyed digests in place of secrets: values whose name says secret (DB_PASSWORD, api-key, ...), and what has the form of one wherever it stands (private keys,
+// passwords in URLs, bearer tokens, password hashes, tokens of known makers). Equal secrets have equal digests, so a masked text compares as the text did; that is why it masks
+// when in doubt. It is safe for concurrent use.
 type Mask struct {
 	key []byte
 	id  string
@@ -28,5 +33,135 @@ func NewMask(key []byte) (*Mask, error) {
 // KeyID tells keys apart and says nothing of them: the first 8 bytes, hex, of the SHA-256 over "evenkeel key id" and the key.
 func (m *Mask) KeyID() string { return m.id }
 
-// Items masks what is secret in values and bodies.
-func (m *Mask) Items(items []parity.Item) {}
+// maskLength is how many bytes of the HMAC are shown.
+const maskLength = 16
+
+// of is what stands in place of a secret.
+func (m *Mask) of(secret string) string {
+	h := hmac.New(sha256.New, m.key)
+	h.Write([]byte(secret))
+	return "hmac:" + hex.EncodeToString(h.Sum(nil)[:maskLength])
+}
+
+// namesSettings reports whether the keys of a section are names that people give to settings. Elsewhere they are paths, packages, accounts: there passwd is no password.
+func namesSettings(section string) bool {
+	switch strings.TrimSuffix(section, parity.OwnSuffix) {
+	case "sysctl", "sysctl_files", "sshd", "cmdline", "locale", "settled", "cron", "time":
+		return true
+	}
+	return false
+}
+
+// wordy reports whether a text speaks of passwords without holding any: who may do without one, which module checks one. Only what has a secret's form is masked there.
+func wordy(section, key string) bool {
+	switch section {
+	case "users", "groups", "sudoers", "packages", "conffiles", "updates", "ports", "mounts", "modules", "ca", "keys", "languages":
+		return true
+	}
+	return key == "/etc/nsswitch.conf" || key == "/etc/sudoers" || strings.HasPrefix(key, "/etc/sudoers.d/") || strings.HasPrefix(key, "/etc/pam.d/") || key == "/etc/pam.conf"
+}
+
+// Items masks the items of a section, in place.
+func (m *Mask) Items(section string, items []parity.Item) {
+	for i := range items {
+		item := &items[i]
+		byForm := wordy(section, item.Key)
+		switch {
+		case item.Value == "":
+		case namesSettings(section) && isSecretName(item.Key) && !isPlain(item.Value):
+			item.Value = m.of(item.Value)
+		default:
+			item.Value = m.text(item.Value, byForm)
+		}
+		switch {
+		case item.Body == "":
+		case section == "etc" && secretFile(item.Key):
+			item.Body = m.of(item.Body) + "\n"
+		default:
+			item.Body = m.text(item.Body, byForm)
+		}
+		item.Unknown = m.text(item.Unknown, byForm)
+		if strings.ContainsAny(item.Key, " =@") { // a command, a URL
+			item.Key = m.text(item.Key, byForm)
+		}
+	}
+}
+
+// secretFile reports whether all of a file is a secret, by its name.
+func secretFile(file string) bool {
+	base := strings.ToLower(path.Base(file))
+	switch base {
+	case ".netrc", "netrc", ".pgpass", "pgpass", "chap-secrets", "pap-secrets", "rndc.key", "credentials", ".htpasswd", "htpasswd", "shadow", "gshadow", "shadow-", "gshadow-", "opasswd", "krb5.keytab":
+		return true
+	}
+	return strings.HasSuffix(base, ".htpasswd") || strings.HasSuffix(base, ".key") || strings.Contains(strings.TrimPrefix(file, "/etc"), "/secrets/")
+}
+
+// isPlain reports whether a value under a secret's name is none: a switch, or nothing.
+func isPlain(value string) bool {
+	switch strings.ToLower(strings.Trim(value, `"' `)) {
+	case "", "yes", "no", "true", "false", "on", "off", "none", "null", "~", "0", "1", "x", "*", "!":
+		return true
+	}
+	return false
+}
+
+// isSecretName reports whether a setting of that name holds a secret.
+func isSecretName(name string) bool {
+	var squeezed strings.Builder
+	word, last := "", ""
+	for i := range len(name) {
+		c := name[i]
+		switch {
+		case c >= 'A' && c <= 'Z':
+			c += 'a' - 'A'
+			fallthrough
+		case c >= 'a' && c <= 'z', c >= '0' && c <= '9':
+			squeezed.WriteByte(c)
+			word += string(c)
+			continue
+		}
+		if word != "" {
+			last, word = word, ""
+		}
+	}
+	if word != "" {
+		last = word
+	}
+	s := squeezed.String()
+	switch last { // words that mean it only where they stand alone
+	case "pass", "pw", "psk", "pin":
+		return true
+	case "pwd":
+		return s != "pwd" && s != "oldpwd"
+	}
+	at := -1
+	for _, w := range secretWords {
+		if i := strings.LastIndex(s, w); i >= 0 {
+			at = max(at, i+len(w))
+		}
+	}
+	if at < 0 {
+		return false
+	}
+	rest := s[at:]
+	for _, a := range aboutSecrets {
+		if strings.HasSuffix(rest, a) {
+			return false
+		}
+	}
+	return true
+}
+
+// secretWords make a name secret, whatever stands before them.
+var secretWords = []string{
+	"password", "passwd", "passphrase", "passwort", "secret", "token", "credential", "apikey", "accesskey", "privatekey", "presharedkey", "sharedkey", "masterkey", "signingkey",
+	"encryptionkey", "decryptionkey", "cryptkey", "appkey", "authkey", "sessionkey", "accountkey", "storagekey", "deploykey", "licensekey", "consumerkey", "hmackey", "fastopenkey",
+	"requirepass", "masterauth", "authpass", "userpass", "dbpass", "rootpass", "adminpass", "mailpass", "smtppass", "bindpw", "rootpw", "userpw", "dbpw", "authorization",
+}
+
+// aboutSecrets end a name that says something about a secret and does not hold it: password_file, PasswordAuthentication, token_ttl.
+var aboutSecrets = []string{
+	"file", "path", "dir", "authentication", "auth", "length", "len", "age", "days", "ttl", "timeout", "expiry", "expires", "lifetime", "policy", "type", "algorithm", "algorithms", "tries", "retries",
+	"prompt", "id", "name", "warn", "expire", "endpoint", "format", "command", "check", "checks", "quality", "change", "ring", "bits", "method",
+}

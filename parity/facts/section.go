@@ -28,7 +28,7 @@ func Section(g collectors.Group, raw []byte, m *Mask) parity.Section {
 	if err != nil {
 		return unknownSection(&g, "what the machine says cannot be read: "+err.Error())
 	}
-	m.Items(items)
+	m.Items(g.Name, items)
 	return parity.Section{Name: g.Name, Lane: g.Lane, Digest: parity.DigestSection(items), Items: items}
 }
 

@@ -1,0 +1,348 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package facts
+
+import (
+	"strings"
+
+	"github.com/evenkeel/evenkeel/internal/lazyregexp"
+)
+
+// Forms of secrets, wherever they stand. The last group is what is masked.
+var forms = []*lazyregexp.Regexp{
+	// A private key, to its end or that of the text; on one line, too, as JSON writes it.
+	lazyregexp.New(`(?s)(-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----|\z))`),
+	lazyregexp.New(`(?s)Private-Lines: \d+\r?\n(.*?)(?:\r?\nPrivate-MAC|\z)`),
+	// RFC 3986: what stands before the last @ of an authority is who asks; behind the first colon of that, a password.
+	lazyregexp.New(`[A-Za-z][A-Za-z0-9+.-]*://[^\s/?#"'<>@:]*:([^\s/?#"'<>]+)@`),
+	lazyregexp.New(`[A-Za-z][A-Za-z0-9+.-]*://([^\s/?#"'<>@:]{16,})@`),
+	lazyregexp.New(`(?i)\b(?:bearer|basic|negotiate|digest)\s+([A-Za-z0-9._~+/=-]{8,})`),
+	// crypt(5) and its kin
+	lazyregexp.New(`(\$(?:1|2[abxy]?|5|6|7|y|gy|sha1|md5|apr1|argon2[id]*|scrypt|pbkdf2[a-z0-9-]*)\$[^\s:,;"'<>]{8,})`),
+	lazyregexp.New(`(\{(?:S?SHA(?:256|384|512)?|S?MD5|CRYPT|PBKDF2[A-Z0-9-]*)\}[A-Za-z0-9+/=.$]{8,})`),
+	lazyregexp.New(`(\beyJ[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*)*)`), // a JSON web token
+	lazyregexp.New(`(\b(?:AKIA|ASIA|AROA|AIDA|ABIA|ACCA)[A-Z0-9]{12,}\b)`),
+	lazyregexp.New(`\bcurl\b[^\n]*?\s(?:-u|--user)[ =]?["']?[^\s:"']*:([^\s"']+)`),
+	lazyregexp.New(`\bsshpass\s+-p\s*([^\s]+)`),
+	lazyregexp.New(`\b(?:mysql|mysqldump|mysqladmin|mariadb|mariadb-dump|mariadb-admin)\b[^\n]*?\s-p([^\s]+)`),
+	lazyregexp.New(`(\b(?:gh[pousr]_|github_pat_|glpat-|gldt-|glrt-|xox[abeprs]-|xapp-|sk_live_|rk_live_|sk_test_|sk-|hvs\.|hvb\.|npm_|pypi-|dop_v1_|SG\.|AIza|ya29\.|AGE-SECRET-KEY-|key-|whsec_|shpat_)[A-Za-z0-9_.-]{16,})`),
+}
+
+// formHints are parts of which a text has one that matches any of forms; most texts have none.
+var formHints = []string{
+	"PRIVATE KEY", "Private-Lines", "://", "earer", "EARER", "asic", "ASIC", "egotiate", "igest", "$", "{", "eyJ", "AKIA", "ASIA", "AROA", "AIDA", "ABIA", "ACCA", "gh", "gl", "xox", "xapp", "sk", "rk_", "hv", "npm_", "pypi-", "dop_",
+	"SG.", "AIza", "ya29.", "AGE-", "key-", "whsec_", "shpat_", "curl", "sshpass", "mysql", "mariadb",
+}
+
+// text masks what is secret in a text; with byForm only what has a secret's form.
+func (m *Mask) text(s string, byForm bool) string {
+	if s == "" {
+		return s
+	}
+	for _, hint := range formHints {
+		if strings.Contains(s, hint) {
+			s = m.byForm(s)
+			break
+		}
+	}
+	if byForm {
+		return s
+	}
+	var b strings.Builder
+	b.Grow(len(s))
+	r := maskReader{m: m, block: -1}
+	for line := range strings.Lines(s) {
+		end := ""
+		if body, ok := strings.CutSuffix(line, "\n"); ok {
+			line, end = body, "\n"
+		}
+		if body, ok := strings.CutSuffix(line, "\r"); ok {
+			line, end = body, "\r"+end
+		}
+		b.WriteString(r.line(line))
+		b.WriteString(end)
+	}
+	return b.String()
+}
+
+func (m *Mask) byForm(s string) string {
+	for _, form := range forms {
+		found := form.FindAllStringSubmatchIndex(s)
+		if found == nil {
+			continue
+		}
+		var b strings.Builder
+		last := 0
+		for _, f := range found {
+			from, to := f[2], f[3]
+			b.WriteString(s[last:from])
+			b.WriteString(m.of(s[from:to]))
+			last = to
+		}
+		b.WriteString(s[last:])
+		s = b.String()
+	}
+	return s
+}
+
+// maskReader reads a text line by line: KEY=VALUE, key: value, "key": "value", <key>value</key>, key value, --key value, and what goes on over several lines.
+type maskReader struct {
+	m       *Mask
+	quote   string // a secret in these quotes goes on
+	block   int    // the indentation of a secret's name whose value is the lines below it that are further in; -1: none
+	literal bool   // ... and those lines are text, in which nothing is a name
+	goesOn  bool   // a secret's line ended in a backslash
+	pending int    // lines in which `value:` holds what a `name:` before it called secret
+}
+
+func (r *maskReader) line(line string) string {
+	indent := len(line) - len(strings.TrimLeft(line, " \t"))
+	switch {
+	case r.quote != "":
+		end := closing(line, r.quote)
+		if end < 0 {
+			return r.m.of(line)
+		}
+		rest := line[end:]
+		r.quote = ""
+		return r.m.of(line[:end]) + rest
+	case r.goesOn:
+		r.goesOn = strings.HasSuffix(line, `\`)
+		return line[:indent] + r.m.of(line[indent:])
+	case r.block >= 0 && strings.TrimSpace(line) == "":
+		return line
+	case r.block >= 0 && indent > r.block:
+		return r.nested(line, indent)
+	}
+	r.block = -1
+	if r.pending > 0 {
+		r.pending--
+	}
+	if r.pending == 0 && !hinted(line) {
+		return line
+	}
+	return r.settings(line)
+}
+
+// nested masks a line below a secret's name: its value where it has a name of its own, else all of it.
+func (r *maskReader) nested(line string, indent int) string {
+	if r.literal {
+		return line[:indent] + r.m.of(line[indent:])
+	}
+	at := indent
+	if strings.HasPrefix(line[at:], "- ") {
+		at += 2
+	}
+	if i := strings.Index(line[at:], ": "); i > 0 && !strings.ContainsAny(line[at:at+i], " \"'") {
+		at += i + 2
+	} else if strings.HasSuffix(line, ":") {
+		return line
+	}
+	if isPlain(line[at:]) {
+		return line
+	}
+	return line[:at] + r.m.of(line[at:])
+}
+
+// lineHints are parts of which a line has one, in small letters, if a name in it is secret.
+var lineHints = []string{"pass", "pw", "secret", "token", "cred", "key", "auth", "psk", "pin"}
+
+func hinted(line string) bool {
+	line = strings.ToLower(line)
+	for _, hint := range lineHints {
+		if strings.Contains(line, hint) {
+			return true
+		}
+	}
+	squeezed := strings.Map(func(c rune) rune { // pass-word
+		if c >= 'a' && c <= 'z' {
+			return c
+		}
+		return -1
+	}, line)
+	for _, hint := range lineHints {
+		if strings.Contains(squeezed, hint) {
+			return true
+		}
+	}
+	return false
+}
+
+// settings masks the values of a line's secret names.
+func (r *maskReader) settings(line string) string {
+	var b strings.Builder
+	done := 0 // of line, written
+	for i := 0; i < len(line); i++ {
+		c := line[i]
+		if c != '=' && c != ':' && c != '>' && c != ' ' && c != '\t' || i < done {
+			continue
+		}
+		name, start := nameBefore(line[:i], c, line[i:])
+		if name == "" {
+			continue
+		}
+		from, to, quote := valueAfter(line, i, c, start)
+		if from < done || to < from {
+			continue
+		}
+		value := line[from:to]
+		if c != ' ' && c != '\t' && c != '>' && callsNames(name) && isSecretName(strings.Trim(value, `"',; `)) {
+			r.pending = 3
+			continue
+		}
+		secret := isSecretName(name) || r.pending > 0 && holdsValue(name)
+		if !secret {
+			continue
+		}
+		if block := strings.TrimSpace(value); c == ':' && (block == "" || block[0] == '|' || block[0] == '>' && quote == "") {
+			r.literal = block != ""
+			r.block = len(line) - len(strings.TrimLeft(line, " \t"))
+			if strings.HasPrefix(line[r.block:], "- ") {
+				r.block += 2 - 1 // the name stands two further in
+			}
+			continue
+		}
+		if isPlain(value) {
+			continue
+		}
+		b.WriteString(line[done:from])
+		b.WriteString(r.m.of(value))
+		done = to
+		if quote != "" && to == len(line) && closing(line[from:], quote) < 0 {
+			r.quote = quote
+		}
+		if quote == "" && strings.HasSuffix(value, `\`) {
+			r.goesOn = true
+		}
+	}
+	b.WriteString(line[done:])
+	return b.String()
+}
+
+// callsNames and holdsValue are the halves of {name: DB_PASSWORD, value: ...}.
+func callsNames(name string) bool {
+	switch strings.ToLower(name) {
+	case "name", "key", "id", "variable", "env":
+		return true
+	}
+	return false
+}
+
+func holdsValue(name string) bool {
+	switch strings.ToLower(name) {
+	case "value", "val", "default", "content", "data":
+		return true
+	}
+	return false
+}
+
+// nameBefore is the name that an operator's left side ends in, and where it begins. A blank is an operator only behind the first word of a line and behind an option (--password).
+func nameBefore(left string, operator byte, after string) (name string, start int) {
+	end := len(left)
+	if operator != ' ' && operator != '\t' {
+		end = len(strings.TrimRight(left, " \t"))
+		if operator == '=' { // := += ?=
+			end = len(strings.TrimRight(left[:end], ":+?"))
+		}
+		end = len(strings.TrimRight(left[:end], " \t"))
+	}
+	trimmed := strings.TrimRight(left[:end], `"'\]`)
+	start = len(trimmed)
+	for start > 0 && isNameByte(trimmed[start-1]) {
+		start--
+	}
+	name = trimmed[start:]
+	if len(trimmed) < end && strings.HasSuffix(left[:end], `"`) { // "API key": the name is all between the quotes
+		if q := strings.LastIndexByte(trimmed, '"'); q >= 0 && q < start {
+			name, start = trimmed[q+1:], q+1
+		}
+	}
+	switch operator {
+	case '>':
+		if start == 0 || left[start-1] != '<' {
+			if start == 0 || !strings.HasSuffix(trimmed, "=") { // perl's =>
+				return "", 0
+			}
+			return nameBefore(trimmed[:len(trimmed)-1], '=', after)
+		}
+	case ' ', '\t':
+		if next := strings.TrimLeft(after, " \t"); next == "" || next[0] == '=' || next[0] == ':' {
+			return "", 0
+		}
+		if strings.HasPrefix(name, "-") {
+			return strings.TrimLeft(name, "-"), start
+		}
+		before := strings.Fields(left[:start])
+		if len(before) > 1 || len(before) == 1 && before[0] != "export" && before[0] != "set" && before[0] != "setenv" || len(trimmed) != end {
+			if !netrcWord(name) || len(before) < 2 || strings.HasPrefix(before[0], "#") {
+				return "", 0
+			}
+		}
+	}
+	return strings.TrimLeft(name, "-"), start
+}
+
+// netrcWord reports whether name is the word of netrc(5) that stands in the middle of a line before a secret.
+func netrcWord(name string) bool { return name == "password" || name == "passwd" }
+
+func isNameByte(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '-' || c == '.' || c >= 0x80
+}
+
+// valueAfter is where the value behind an operator at i stands: between quotes, whose kind is told, else up to what ends it.
+func valueAfter(line string, i int, operator byte, start int) (from, to int, quote string) {
+	from = i + 1
+	for from < len(line) && (line[from] == '=' || line[from] == '>' && operator == '=' || line[from] == ' ' || line[from] == '\t') {
+		from++
+	}
+	rest := line[from:]
+	for _, q := range []string{`\"`, `\'`, `"`, `'`, "`"} {
+		if strings.HasPrefix(rest, q) {
+			from += len(q)
+			if n := closing(line[from:], q); n >= 0 {
+				return from, from + n, q
+			}
+			return from, len(line), q
+		}
+	}
+	to = len(line)
+	switch {
+	case operator == '>':
+		if n := strings.IndexByte(rest, '<'); n >= 0 {
+			to = from + n
+		}
+	case start > 0 && (line[start-1] == '?' || line[start-1] == '&'): // of a URL
+		if n := strings.IndexAny(rest, "& \t\"'<>#"); n >= 0 {
+			to = from + n
+		}
+	case strings.HasPrefix(line[start:], "-"): // an option
+		if n := strings.IndexAny(rest, " \t"); n >= 0 {
+			to = from + n
+		}
+	default:
+		for _, q := range []byte{'"', '\''} {
+			if strings.Count(line[:start], string(q))%2 == 1 { // within quotes
+				if n := closing(rest, string(q)); n >= 0 {
+					to = min(to, from+n)
+				}
+			}
+		}
+	}
+	return from, from + len(strings.TrimRight(line[from:to], " \t")), ""
+}
+
+// closing is where the quote ends in s; -1: not there. A backslash takes the quote's meaning.
+func closing(s, quote string) int {
+	if len(quote) == 2 {
+		return strings.Index(s, quote)
+	}
+	for i := 0; i < len(s); i++ {
+		switch {
+		case s[i] == '\\' && quote != "'":
+			i++
+		case s[i] == quote[0]:
+			return i
+		}
+	}
+	return -1
+}
