@@ -65,10 +65,8 @@ func (c *collector) ask(ctx context.Context, client *ssh.Client, only, known []s
 	case err == nil:
 	case cause != nil:
 		a.err = cause
-	case runErr != nil && !a.begun:
-		a.err = withSaid(runErr, err, &said)
 	case !a.begun:
-		a.err = withSaid(nil, err, &said)
+		a.err = withSaid(runErr, err, &said)
 	default:
 		a.err = err
 	}
@@ -80,7 +78,7 @@ func withSaid(run, read error, said *bounded.Tail) error {
 	err := read
 	if exit, ok := errors.AsType[*ssh.ExitError](run); ok {
 		err = exit
-	} else if run != nil && !errors.Is(run, read) {
+	} else if run != nil && !errors.Is(run, context.Canceled) { // that is our own doing
 		err = run
 	}
 	if words := strings.TrimSpace(said.String()); words != "" {

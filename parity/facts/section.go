@@ -63,7 +63,7 @@ func parseItems(g collectors.Group, raw []byte) (items []parity.Item, err error)
 	return items, nil
 }
 
-// tidy makes every text of an item valid UTF-8, without making two different ones equal.
+// tidy makes every text of an item valid UTF-8, and bounds it.
 func tidy(item *parity.Item) error {
 	for _, text := range []*string{&item.Key, &item.Value, &item.Body, &item.Since, &item.Unknown} {
 		*text = strings.Clone(valid(*text)) // what a section keeps must not keep the whole raw text in memory
@@ -81,7 +81,7 @@ func tidy(item *parity.Item) error {
 	return nil
 }
 
-// valid shows bytes that are no UTF-8 as \xHH. A backslash before x is doubled in such a text alone, so that what differs stays different.
+// valid shows bytes that are no UTF-8 as \xHH, and in such a text a backslash before x doubled: two file names that differ stay different.
 func valid(s string) string {
 	if utf8.ValidString(s) {
 		return s
