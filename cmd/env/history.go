@@ -45,7 +45,9 @@ type historyOptions struct {
 	since time.Time
 }
 
-func (o historyOptions) has(tier string) bool { return o.tiers == nil || slices.Contains(o.tiers, tier) }
+func (o historyOptions) has(tier string) bool {
+	return o.tiers == nil || slices.Contains(o.tiers, tier)
+}
 
 // auditList is what `history --json` prints.
 type auditList struct {

@@ -26,12 +26,16 @@ const (
 	victimDeed = "EVENKEEL_TEST_DEED"
 )
 
+// begun is what a victim says first: a test binary takes its time to start, and nobody is to be killed before.
+const begun = "begun"
+
 // machinesOfVictim are in each audit that a victim keeps.
 const machinesOfVictim = 40
 
 // playVictim is what a process that tests kill does, without end: it keeps audits and says of each that it is kept, or prunes, or fills the cache.
 func playVictim(dir, deed string) error {
 	ctx := context.Background() // it is ended from outside
+	fmt.Println(begun)
 	for n := 0; ; n++ {
 		s, err := store.Open(ctx, dir)
 		if err != nil {
@@ -66,7 +70,7 @@ func playVictim(dir, deed string) error {
 	}
 }
 
-// victim starts a process that does deed, and gives its lines to say.
+// victim starts a process that does deed; kill ends it and gives what it said.
 func victim(t *testing.T, dir, deed string) (kill func() (said []string)) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
@@ -80,10 +84,15 @@ func victim(t *testing.T, dir, deed string) (kill func() (said []string)) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	in := bufio.NewReader(out)
+	if line, err := in.ReadString('\n'); err != nil || strings.TrimSpace(line) != begun {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		t.Fatalf("got %q, %v of a victim: %s", line, err, wrong.String())
+	}
 	var lines []string
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		in := bufio.NewReader(out)
 		for {
 			line, err := in.ReadString('\n')
 			if err != nil { // half a line says nothing

@@ -18,31 +18,42 @@ func TestPruneKeepsTheYoungAndTheLast(t *testing.T) {
 	t.Parallel()
 	const day = 24 * time.Hour
 	today := time.Now().UTC()
-	// daily is ten years of audits, one each 10 days; rarely is one each half a year; asleep was last audited 3 years ago.
-	rhythm := map[string]struct{ first, step, last int }{"daily": {3650, 10, 0}, "rarely": {3650, 182, 0}, "asleep": {3650, 100, 1095}}
+	// daily is ten years of audits, one each 15 days; rarely is one each half a year; asleep was last audited 3 years ago.
+	rhythm := map[string]struct{ first, step, last int }{"daily": {3650, 15, 0}, "rarely": {3650, 182, 0}, "asleep": {3650, 100, 1095}}
+	dir, all := t.TempDir(), 0
+	s := open(t, dir)
+	for name, r := range rhythm {
+		for n := r.first; n >= r.last; n -= r.step {
+			at := today.Add(-time.Duration(n)*day - time.Hour)
+			if _, err := tryKeep(t.Context(), s, name, at, snapshot("ci", "web-1", packages("a", fmt.Sprint(n/300)), section("boot", parity.Volatile, "uptime", fmt.Sprint(n)))); err != nil {
+				t.Fatal(err)
+			}
+			all++
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	years, err := os.ReadFile(filepath.Join(dir, store.File))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, tt := range []struct {
 		keep store.Keep
 		want map[string]int
 	}{
-		{store.Keep{}, map[string]int{"daily": 366, "rarely": 21, "asleep": 26}},
-		{store.Keep{Last: 3}, map[string]int{"daily": 366, "rarely": 21, "asleep": 26}},
-		{store.DefaultKeep(), map[string]int{"daily": 40, "rarely": 20, "asleep": 20}},
-		{store.Keep{For: 400 * day}, map[string]int{"daily": 40, "rarely": 3}},
-		{store.Keep{For: 400 * day, Last: 5}, map[string]int{"daily": 40, "rarely": 5, "asleep": 5}},
-		{store.Keep{For: time.Hour, Last: -1}, map[string]int{"daily": 0}},
-		{store.Keep{For: 20 * 366 * day, Last: 1}, map[string]int{"daily": 366, "rarely": 21, "asleep": 26}},
+		{store.Keep{Last: 3}, map[string]int{"daily": 244, "rarely": 21, "asleep": 26}},
+		{store.DefaultKeep(), map[string]int{"daily": 27, "rarely": 20, "asleep": 20}},
+		{store.Keep{For: 400 * day}, map[string]int{"daily": 27, "rarely": 3}},
+		{store.Keep{For: 400 * day, Last: 5}, map[string]int{"daily": 27, "rarely": 5, "asleep": 5}},
+		{store.Keep{For: time.Hour, Last: -1}, nil},
+		{store.Keep{For: 20 * 366 * day, Last: 1}, map[string]int{"daily": 244, "rarely": 21, "asleep": 26}},
 	} {
-		s := open(t, t.TempDir())
-		all := 0
-		for name, r := range rhythm {
-			for n := r.first; n >= r.last; n -= r.step {
-				at := today.Add(-time.Duration(n)*day - time.Hour)
-				if _, err := tryKeep(t.Context(), s, name, at, snapshot("ci", "web-1", packages("a", fmt.Sprint(n/300)), section("boot", parity.Volatile, "uptime", fmt.Sprint(n)))); err != nil {
-					t.Fatal(err)
-				}
-				all++
-			}
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, store.File), years, 0o600); err != nil {
+			t.Fatal(err)
 		}
+		s := open(t, dir)
 		removed, err := s.Prune(t.Context(), tt.keep)
 		if err != nil {
 			t.Fatal(err)

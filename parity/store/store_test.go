@@ -345,7 +345,7 @@ func TestSnapshotsEndsWithTheErrorOfItsTaker(t *testing.T) {
 		}
 		return nil
 	})
-	if err != enough || n != 2 {
+	if !errors.Is(err, enough) || err.Error() != "enough" || n != 2 {
 		t.Errorf("got %v after %d, want its own error after 2", err, n)
 	}
 	// The store can be used, and pruned, by who is given snapshots.
