@@ -28,6 +28,7 @@ type SecretReader struct {
 	// Allowed says whether a command may run; nil: none may. What it refuses is a problem.
 	Allowed func(command string) bool
 	Limit   time.Duration // of one command; 0 means a minute
+	most    int           // bytes a command may print; 0: MaxSecret
 }
 
 // Commands are the shell lines that the plan's secrets come from, each once, sorted: what needs consent to run.
@@ -39,7 +40,7 @@ func (p *Plan) Commands() []string {
 	return slices.Sorted(maps.Keys(all))
 }
 
-// Commands are those of all tiers together.
+// Commands are those of all tiers together, with those that inventories come from.
 func (d *Definition) Commands() []string {
 	all := map[string]bool{}
 	addCommands(all, d.Secrets)
@@ -48,6 +49,9 @@ func (d *Definition) Commands() []string {
 	}
 	for _, t := range d.Tiers {
 		addCommands(all, t.Secrets)
+		if line := inventoryCommand(t.Provider, t.Config); line != "" {
+			all[line] = true
+		}
 		for _, o := range t.Machines {
 			addCommands(all, o.Secrets)
 		}

@@ -4,6 +4,7 @@ package envs
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/evenkeel/evenkeel/internal/strictyaml"
 )
 
 const (
@@ -111,13 +114,13 @@ func (r SecretReader) run(ctx context.Context, what, program string, args ...str
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = time.Second
-	stdout := &bounded{max: MaxSecret, full: cancel}
+	stdout := &bounded{max: cmp.Or(r.most, MaxSecret), full: cancel}
 	stderr := &tail{max: maxComplaint}
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	err := cmd.Run()
 	switch exit, ok := errors.AsType[*exec.ExitError](err); {
 	case stdout.over:
-		return nil, what + " printed more than 1MiB"
+		return nil, what + " printed more than " + strictyaml.FormatSize(int64(stdout.max))
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return nil, fmt.Sprintf("%s did not end within %s; it has no terminal, so it must not ask for anything%s", what, limit, stderr)
 	case ctx.Err() != nil:

@@ -55,6 +55,9 @@ func runAccess(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
+	if envs.ReadOnly(plan.Provider) {
+		return providers.ReadOnlyError(plan.Provider, "say who can log in to", "environment "+plan.Env)
+	}
 	r := accessReport{Env: plan.Env, Logins: []string{providers.LoginUser}, Machines: map[string][]string{}, Keys: []accessKey{}}
 	if !slices.Contains(r.Logins, plan.Access.User) {
 		r.Logins = append(r.Logins, plan.Access.User)

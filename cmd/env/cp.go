@@ -123,7 +123,7 @@ func (w *copying) client(ctx context.Context, name string) (*ssh.Client, error) 
 	}
 	user := w.flag.String("user")
 	if user == "" {
-		user = w.place.Plan.Access.User
+		user = w.place.User(m)
 	}
 	client, err := w.place.Dial(ctx, m, user)
 	if err == nil {

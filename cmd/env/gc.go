@@ -43,6 +43,8 @@ type site struct {
 	provider string
 	config   json.RawMessage
 	named    bool // by a definition: then that it cannot be opened is told
+	// open gives the configuration where more than the definition's own words go into it; or nil.
+	open func(context.Context) (json.RawMessage, error)
 }
 
 func runGC(ctx context.Context, c *call) error {
@@ -56,6 +58,9 @@ func runGC(ctx context.Context, c *call) error {
 	all := []collected{}
 	failed := false
 	for _, s := range sites {
+		if envs.ReadOnly(s.provider) {
+			continue // there is nothing of ours
+		}
 		err := c.withSite(ctx, s, func(_ *plugin.Launched, p providers.Provider) error {
 			found, err := c.collectLeft(ctx, s, p)
 			all = append(all, found...)
@@ -84,11 +89,11 @@ func runGC(ctx context.Context, c *call) error {
 // sites are the places to look into: the tier's where one is named, else the definition's, then those of the providers found here, each once.
 func (c *call) sites() ([]site, error) {
 	if c.flag.String("tier") != "" {
-		_, plan, err := c.plan(false)
+		def, plan, err := c.plan(false)
 		if err != nil {
 			return nil, err
 		}
-		return []site{{plan.Provider, plan.Config, true}}, nil
+		return []site{c.siteOf(def, plan)}, nil
 	}
 	var sites []site
 	seen, used := map[string]bool{}, map[string]bool{}
@@ -125,16 +130,27 @@ func (c *call) sites() ([]site, error) {
 		}
 		for _, name := range sorted(def.Tiers) {
 			if t := def.Tiers[name]; installed(t.Provider) {
-				add(site{t.Provider, t.Config, true})
+				s := site{provider: t.Provider, config: t.Config, named: true}
+				if plan, _ := envs.MakePlan(def, envs.Options{Tier: name}); plan != nil && envs.ReadOnly(t.Provider) {
+					s = c.siteOf(def, plan)
+				}
+				add(s)
 			}
 		}
 	}
 	for _, f := range found {
 		if !used[f.Name] {
-			add(site{f.Name, nil, false})
+			add(site{provider: f.Name})
 		}
 	}
 	return sites, nil
+}
+
+// siteOf is the place of a plan.
+func (c *call) siteOf(def *envs.Definition, plan *envs.Plan) site {
+	return site{provider: plan.Provider, config: plan.Config, named: true, open: func(ctx context.Context) (json.RawMessage, error) {
+		return c.placeConfig(ctx, def, plan)
+	}}
 }
 
 func (c *call) withSite(ctx context.Context, s site, f func(*plugin.Launched, providers.Provider) error) error {
@@ -143,6 +159,11 @@ func (c *call) withSite(ctx context.Context, s site, f func(*plugin.Launched, pr
 		return err
 	}
 	defer launched.Close()
+	if s.open != nil {
+		if s.config, err = s.open(ctx); err != nil {
+			return err
+		}
+	}
 	p, err := launched.Open(ctx, s.config, c.log())
 	if err != nil {
 		return err
@@ -151,7 +172,7 @@ func (c *call) withSite(ctx context.Context, s site, f func(*plugin.Launched, pr
 	return f(launched, p)
 }
 
-// collect removes one place's garbage as far as it may.
+// collectLeft removes one place's garbage as far as it may.
 func (c *call) collectLeft(ctx context.Context, s site, p providers.Provider) ([]collected, error) {
 	garbage, err := providers.ListGarbage(ctx, p, time.Now())
 	if err != nil {

@@ -54,6 +54,9 @@ func (c *call) openPlan(ctx context.Context, def *envs.Definition, plan *envs.Pl
 			p.close()
 		}
 	}()
+	if o.change && envs.ReadOnly(plan.Provider) { // before a secret is read, or a lock written
+		return nil, readOnly(plan)
+	}
 	values, err := c.secrets(ctx, def, plan, o.secrets)
 	if err != nil {
 		return nil, err
@@ -72,7 +75,14 @@ func (c *call) openPlan(ctx context.Context, def *envs.Definition, plan *envs.Pl
 	if err := checkLocal(def, plan, p.launched.Traits.Local); err != nil {
 		return nil, err
 	}
-	provider, err := p.launched.Open(ctx, plan.Config, log)
+	if o.change && p.launched.Traits.ReadOnly {
+		return nil, readOnly(plan)
+	}
+	config, err := c.placeConfig(ctx, def, plan)
+	if err != nil {
+		return nil, err
+	}
+	provider, err := p.launched.Open(ctx, config, log)
 	if err != nil {
 		return nil, err
 	}
@@ -90,6 +100,11 @@ func (c *call) openPlan(ctx context.Context, def *envs.Definition, plan *envs.Pl
 		}
 	}
 	return p, nil
+}
+
+// readOnly is the refusal of verbs that change something where machines are only read.
+func readOnly(plan *envs.Plan) error {
+	return providers.ReadOnlyError(plan.Provider, "change", "environment "+plan.Env)
 }
 
 func (p *place) close() {
@@ -185,6 +200,8 @@ func (p *place) machine(ctx context.Context, word string) (providers.Machine, er
 		return providers.Machine{}, usagef("cannot find machine %q: environment %s has %s", word, p.Plan.Env, names(list))
 	case len(found) > 1:
 		return providers.Machine{}, usagef("cannot tell which machine is meant: environment %s has %s", p.Plan.Env, names(found))
+	case found[0].State == "" && p.Plugin.Traits.ReadOnly:
+		return providers.Machine{}, usagef("cannot reach machine %s: provider %s does not list it", found[0].Name, p.Plan.Provider)
 	case found[0].State == "":
 		return providers.Machine{}, &usageError{text: fmt.Sprintf("cannot reach machine %s: it does not exist yet", found[0].Name), hint: "evenkeel up"}
 	}

@@ -83,7 +83,11 @@ func (p *place) missingLocks() []string {
 }
 
 func (c *call) printPlan(p *place, changes []providers.Change, todo bool) error {
-	if !todo {
+	if !todo && p.Plugin.Traits.ReadOnly {
+		if err := c.printf("%s: nothing to do; its machines exist already and are only read\n", p.Plan.Env); err != nil {
+			return err
+		}
+	} else if !todo {
 		if err := c.printf("%s%s: nothing to do; %s\nby the place's records; whether settings, keys and rules are laid: evenkeel status --check\n",
 			p.Plan.Env, protected(p.Plan), machinesOf(len(p.Plan.Machines))); err != nil {
 			return err

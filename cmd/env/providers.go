@@ -51,6 +51,9 @@ func runProviders(ctx context.Context, c *call) error {
 		if p.Traits.HostKernel {
 			where = "containers"
 		}
+		if p.Traits.ReadOnly {
+			where = "there already, only read"
+		}
 		if p.Error != "" {
 			where = "cannot be started: " + p.Error
 		}

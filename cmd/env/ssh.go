@@ -56,7 +56,7 @@ func runSSH(ctx context.Context, c *call) error {
 	}
 	user := c.flag.String("user")
 	if user == "" {
-		user = p.Plan.Access.User
+		user = p.User(m)
 	}
 	client, err := p.Dial(ctx, m, user)
 	if err != nil {

@@ -67,13 +67,19 @@ func runSSHConfig(ctx context.Context, c *call) error {
 		return err
 	}
 	var hosts []ssh.HostEntry
+	for _, h := range all { // the ways to them
+		if !slices.ContainsFunc(list, func(s providers.Status) bool { return s.Name == h.Names[0] }) {
+			hosts = append(hosts, h)
+		}
+	}
+	ways := len(hosts)
 	for _, s := range list {
 		asked := len(c.args) == 0 || slices.Contains(c.args, s.Name) || slices.Contains(c.args, s.Kind)
 		if i := slices.IndexFunc(all, func(h ssh.HostEntry) bool { return h.Names[0] == s.Name }); asked && i >= 0 {
 			hosts = append(hosts, all[i])
 		}
 	}
-	if len(hosts) == 0 {
+	if len(hosts) == ways {
 		return &usageError{text: fmt.Sprintf("no machine of environment %s can be reached now", p.Plan.Env), hint: "evenkeel status"}
 	}
 	_, err = c.Stdout.Write(ssh.ConfigBlock(hosts))
@@ -94,6 +100,11 @@ func (c *call) hostEntries(p *place, list []providers.Status) ([]ssh.HostEntry, 
 	known := ""
 	for _, s := range list {
 		if s.SSH == "" {
+			continue
+		}
+		if s.Host.Given() {
+			entries, lines := p.existing(s.Machine, key, trusted, hosts)
+			hosts, known = append(hosts, entries...), known+lines
 			continue
 		}
 		line, err := ssh.KnownHosts(s.HostName(), s.Labels[providers.LabelHostCA])

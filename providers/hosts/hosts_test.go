@@ -98,11 +98,11 @@ web-2 web jo@web-2.eu.example:2222 []
 		t.Errorf("got %+v", list)
 	}
 	for what, config := range map[string]map[string]any{
-		"would both be machine web-1":   {"addresses": []string{"web-1.eu.example", "web-1.us.example"}},
-		`there is no host "web-9"`:      {"addresses": []string{"web-1"}, "names": map[string]string{"web-9": "x"}},
-		"is of the kinds db and web":    {"addresses": []string{"web-1"}, "kinds": map[string]any{"web": "web-*", "db": "*-1"}},
-		"names no machine":              {"user": "jo"},
-		"named twice, with the login":   {"addresses": []string{"a@web-1", "b@web-1"}},
+		"would both be machine web-1":    {"addresses": []string{"web-1.eu.example", "web-1.us.example"}},
+		`there is no host "web-9"`:       {"addresses": []string{"web-1"}, "names": map[string]string{"web-9": "x"}},
+		"is of the kinds db and web":     {"addresses": []string{"web-1"}, "kinds": map[string]any{"web": "web-*", "db": "*-1"}},
+		"names no machine":               {"user": "jo"},
+		"named twice, with the login":    {"addresses": []string{"a@web-1", "b@web-1"}},
 		"got the name \"Web\" for \"a\"": {"addresses": []string{"a"}, "names": map[string]string{"a": "Web"}},
 	} {
 		if _, err := open(t, config); err == nil || !strings.Contains(err.Error(), what) {

@@ -117,6 +117,20 @@ func (k *Known) Lookup(host string, port int) HostTrust {
 	return t
 }
 
+// KnownLines are the lines of a known_hosts file that say t of a host by that name, or [name]:port.
+func KnownLines(name string, t HostTrust) string {
+	var b strings.Builder
+	for _, part := range []struct {
+		marker string
+		keys   []string
+	}{{"@revoked ", t.Revoked}, {"@cert-authority ", t.Authorities}, {"", t.Keys}} {
+		for _, key := range part.keys {
+			fmt.Fprintf(&b, "%s%s %s\n", part.marker, name, key)
+		}
+	}
+	return b.String()
+}
+
 func (k *Known) under(name string) (t HostTrust) {
 	try := func(at int) {
 		l := k.lines[at]
