@@ -43,10 +43,11 @@ func (m *Mask) of(secret string) string {
 	return "hmac:" + hex.EncodeToString(h.Sum(nil)[:maskLength])
 }
 
-// namesSettings reports whether the keys of a section are names that people give to settings. Elsewhere they are paths, packages, accounts: there passwd is no password.
-func namesSettings(section string) bool {
+// namesThings reports whether the keys of a section name things and not settings: paths, packages, accounts. There passwd is no password.
+func namesThings(section string) bool {
 	switch strings.TrimSuffix(section, parity.OwnSuffix) {
-	case "sysctl", "sysctl_files", "sshd", "cmdline", "locale", "settled", "cron", "time":
+	case "archives", "birth", "boot", "ca", "conffiles", "etc", "firewall", "groups", "keys", "languages", "modules", "mounts", "os", "packages", "ports", "settled", "sudoers", "timers",
+		"units", "updates", "users":
 		return true
 	}
 	return false
@@ -68,7 +69,7 @@ func (m *Mask) Items(section string, items []parity.Item) {
 		byForm := wordy(section, item.Key)
 		switch {
 		case item.Value == "":
-		case namesSettings(section) && isSecretName(item.Key) && !isPlain(item.Value):
+		case !namesThings(section) && isSecretName(item.Key) && !isPlain(item.Value):
 			item.Value = m.of(item.Value)
 		default:
 			item.Value = m.text(item.Value, byForm)
