@@ -46,6 +46,14 @@ needs_root() { [ "$root" = 1 ] || unknown 'only root may read it, and sudo does 
 // All are the groups, sorted by name. Names are unique.
 func All() []Group {
 	all := []Group{
+		archives(),
+		authorities(),
+		birth(),
+		boot(),
+		conffiles(),
+		languages(),
+		settled(),
+		updates(),
 		etc(),
 		etcOwn(),
 		hostname(),

@@ -88,7 +88,7 @@ const texts = `texts() {
 		p = $6
 		if (p ~ /^\/etc\/(ssh\/sshd_config(\.d\/[^\/]*\.conf)?|sysctl\.conf|sysctl\.d\/[^\/]*\.conf|fstab|hosts|crontab|cron\.d\/[^\/]*|apt\/sources\.list|apt\/sources\.list\.d\/[^\/]*|systemd\/.*\.(conf|service|socket|timer|mount|automount|target|path|slice|swap|network|netdev|link|nspawn))$/)
 			rank = 1
-		else if ($2 !~ /[4-7]$/ || p ~ /secret|passw|credential|token|psk|\.(pem|crt|cer|der|gpg|asc|pub|bin|db|cache)$/ && p !~ /^\/etc\/(passwd|pam\.d\/.*)$/)
+		else if ($2 !~ /[4-7]$/ || p ~ /secret|passw|credential|token|psk|auth\.conf|\.(pem|crt|cer|der|gpg|asc|pub|bin|db|cache)$/ && p !~ /^\/etc\/(passwd|pam\.d\/.*)$/)
 			next
 		else if (p ~ /^\/etc\/(environment|locale\.conf|os-release|vconsole\.conf|default\/[^\/]*)$|\.(json|yaml|yml|toml|ini)$/)
 			rank = 2

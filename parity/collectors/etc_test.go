@@ -169,15 +169,11 @@ func TestWhatAMachineHasOfItsOwnBelowEtc(t *testing.T) {
 // Absence of a file in a folder that a plain user cannot look into is not known: the folder says so.
 func TestAFolderThatCannotBeLookedInto(t *testing.T) {
 	dir, wrap := made(t)
-	for at := dir; len(at) > len(os.TempDir()); at = filepath.Dir(at) {
-		if err := os.Chmod(at, 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
+	reachable(t, dir)
 	if err := os.Chmod(filepath.Join(dir, "app"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	wrap = append(wrap, "/usr/sbin/chroot", "--userspec=65534:65534", "/")
+	wrap = append(wrap, asNobody()...)
 	eachWay(t, "etc", func(t *testing.T, r read) {
 		got := r.known(t)
 		if item := itemAt(got, "/etc/app"); item.Unknown == "" || item.Value != "0700 root:root" {

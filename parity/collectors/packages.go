@@ -22,8 +22,10 @@ const rpmQuery = `rpm_database() {
 	return 1
 }
 rpm_query() {
-	if [ "$root" = 1 ]; then set -- chroot --userspec=65534:65534 / rpm --dbpath "$db" -qa "$@"; else set -- rpm --dbpath "$db" -qa "$@"; fi
-	"$@" 2>/dev/null
+	as=
+	for c in /usr/sbin/chroot /usr/bin/chroot; do [ ! -x $c ] || as=$c; done
+	if [ "$root" = 1 ]; then set -- $as --userspec=65534:65534 / /usr/bin/rpm --dbpath "$db" -qa "$@"; else set -- /usr/bin/rpm --dbpath "$db" -qa "$@"; fi
+	[ "$root$as" != 1 ] && "$@" 2>/dev/null
 }
 `
 
@@ -38,7 +40,7 @@ func packages() Group {
 elif db=/lib/apk/db/installed && [ -r $db ] || db=/usr/lib/apk/db/installed && [ -r $db ]; then
 	echo apk
 	grep -E '^([PVAf]:|$)' $db
-elif have rpm && rpm_database; then
+elif [ -x /usr/bin/rpm ] && rpm_database; then
 	echo rpm
 	list=$(rpm_query --qf '%{NAME}\t%{ARCH}\t%{EPOCHNUM}:%{VERSION}-%{RELEASE}\n') && [ -n "$list" ] || unknown 'rpm cannot read its database as nobody, and root writes to it when it reads'
 	say "$list" | sort
