@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -30,7 +31,7 @@ func (a *App) historyVerb() verb {
 		flags: []cli.Flag{
 			&cli.StringSliceFlag{Name: "tier", Usage: "tell of `TIER` only, and of others that are named so"},
 			&cli.StringFlag{Name: "since", Usage: "tell what is not older than `DATE`: 2026-11-01, or 30d"},
-			&cli.Int64Flag{Name: "audit", Usage: "print the report of the audit `NUMBER`", DefaultText: "none"},
+			&cli.StringFlag{Name: "audit", Usage: "print the report of the audit `NUMBER`"},
 			&cli.StringFlag{Name: "format", Usage: "print it as `FORMAT`: " + strings.Join(formatNames(), ", ")},
 		},
 		lacks: []string{"tier", "as", "identity"},
@@ -43,6 +44,7 @@ type historyOptions struct {
 	key   string
 	tiers []string // nil: all
 	since time.Time
+	audit int64 // 0: none
 }
 
 func (o historyOptions) has(tier string) bool {
@@ -82,8 +84,8 @@ func runHistory(ctx context.Context, c *call) error {
 		defer func() { _ = s.Close() }() // it was read only
 	}
 	switch {
-	case c.flag.IsSet("audit"):
-		return c.pastReport(ctx, s, def, c.flag.Int64("audit"))
+	case o.audit != 0:
+		return c.pastReport(ctx, s, def, o.audit)
 	case o.key != "":
 		return c.factHistory(ctx, s, def, o)
 	}
@@ -107,6 +109,12 @@ func (c *call) historyOptions(now time.Time) (historyOptions, error) {
 		return o, usagef("--format: got %q; allowed are %s", format, strings.Join(formatNames(), ", "))
 	case c.json() && c.flag.IsSet("format") && format != "json":
 		return o, usagef("--json and --format %s exclude each other", format)
+	}
+	if one {
+		var err error
+		if o.audit, err = strconv.ParseInt(c.flag.String("audit"), 10, 64); err != nil || o.audit <= 0 {
+			return o, usagef("--audit: got %q; allowed is a number as `evenkeel history` lists them", c.flag.String("audit"))
+		}
 	}
 	if c.flag.IsSet("since") {
 		at, err := dateOrSpan(c.flag.String("since"), now, -1)

@@ -242,9 +242,9 @@ func TestHistoryRefusesWhatMeansNothing(t *testing.T) {
 		"--format html":                  "--format belongs to --audit",
 		"--audit 1 --format png":         `--format: got "png"; allowed are text, json,`,
 		"--audit 1 --format html --json": "--json and --format html exclude each other",
-		"--audit x":                      "x",
-		"--since someday":                `--since: got "someday"; allowed is a day such as`,
-		"--as two":                       "there is no option --as here",
+		"--audit x":                      "--audit: got \"x\"; allowed is a number", "--audit 0": "--audit: got",
+		"--since someday": `--since: got "someday"; allowed is a day such as`,
+		"--as two":        "there is no option --as here",
 	} {
 		if stdout, stderr, status := h.run(append([]string{"history"}, strings.Fields(line)...)...); status != 1 || stdout != "" || !strings.Contains(stderr, want) {
 			t.Errorf("history %s: status %d, %q, %q, want %q", line, status, stdout, stderr, want)

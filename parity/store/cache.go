@@ -36,11 +36,12 @@ type cache struct {
 	bytes int64
 }
 
-// Known are raw digests that machines gave last to the collector, and with the key, that were used last: of others there would be no section to go with them.
+// Known are raw digests that came from the collector and with the key that were used last: of others there would be no section to go with them. First stand those
+// that several machines of an audit had in common, since what a machine has for itself is worth offering to that one only; among these, those used last.
 func (s *Store) Known(ctx context.Context, most int) ([]string, error) {
 	list := []string{}
 	rows, err := s.quick.QueryContext(ctx, `SELECT raw FROM cache WHERE (script, key_id) = (SELECT script, key_id FROM cache ORDER BY used DESC LIMIT 1)
-		GROUP BY raw ORDER BY max(used) DESC, raw LIMIT ?`, max(0, most))
+		GROUP BY raw ORDER BY max(coalesce((SELECT machines FROM uses WHERE uses.section = cache.section ORDER BY audit DESC LIMIT 1), 0) > 1) DESC, max(used) DESC, raw LIMIT ?`, max(0, most))
 	if err != nil {
 		return nil, s.failure("read", "the cache of facts", err)
 	}

@@ -98,6 +98,22 @@ func TestCacheKnowsTheMostRecentlyUsedFirst(t *testing.T) {
 	}
 }
 
+// 10,000 machines with a section of their own each must not crowd out what they share.
+func TestCacheKnowsWhatMachinesShareFirst(t *testing.T) {
+	t.Parallel()
+	s := open(t, t.TempDir())
+	shared, own := packages("a", "shared"), packages("a", "own")
+	remember(t, s, sectionID("shared"), shared)
+	remember(t, s, sectionID("own"), own)
+	if got := known(t, s, 9); got != "own shared" {
+		t.Errorf("before any audit: got %q, want the last one first", got)
+	}
+	keep(t, s, now, snapshot("ci", "web-1", shared), snapshot("ci", "web-2", shared), snapshot("ci", "web-3", own))
+	if got := known(t, s, 9); got != "shared own" {
+		t.Errorf("got %q, want what two machines have first", got)
+	}
+}
+
 func TestCacheLetsGoOfWhatWasNotUsedForLongest(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -56,6 +56,7 @@ CREATE TABLE snapshots (
 CREATE TABLE uses ( -- which sections an audit's snapshots name
 	audit INTEGER NOT NULL REFERENCES audits ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED,
 	section INTEGER NOT NULL REFERENCES sections DEFERRABLE INITIALLY DEFERRED,
+	machines INTEGER NOT NULL, -- how many of them do
 	PRIMARY KEY (audit, section)
 ) WITHOUT ROWID;
 CREATE INDEX uses_section ON uses (section);

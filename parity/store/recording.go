@@ -151,27 +151,21 @@ func (r *Recording) bring(ctx context.Context, tx *sql.Tx, a *Audit, report []by
 		return err
 	}
 	defer put.close()
-	use, err := tx.PrepareContext(ctx, `INSERT INTO uses (audit, section) VALUES (?, ?)`)
-	if err != nil {
-		return err
-	}
-	defer use.Close()
 	snapshot, err := tx.PrepareContext(ctx, `INSERT INTO snapshots (audit, tier, name, env, project, head, sections) VALUES (?, ?, ?, ?, ?, ?, ?)`)
 	if err != nil {
 		return err
 	}
 	defer snapshot.Close()
-	var ids []int64  // of the sections, by their place in the spool
-	list := []byte{} // an empty one is none that is not there
-	return r.spool.each(func(kind byte, f [][]byte) error {
+	var ids, machines []int64 // of the sections, by their place in the spool: ID, and how many have it
+	list := []byte{}          // an empty one is none that is not there
+	err = r.spool.each(func(kind byte, f [][]byte) error {
 		if kind == frameSection {
 			id, err := put.section(ctx, f[0], string(f[1]), f[2])
 			if err != nil {
 				return err
 			}
-			ids = append(ids, id)
-			_, err = use.ExecContext(ctx, a.ID, id)
-			return err
+			ids, machines = append(ids, id), append(machines, 0)
+			return nil
 		}
 		list = list[:0]
 		for rest := f[5]; len(rest) > 0; {
@@ -180,11 +174,31 @@ func (r *Recording) bring(ctx context.Context, tx *sql.Tx, a *Audit, report []by
 				return fmt.Errorf("%s holds what was not written", r.spool.file.Name())
 			}
 			rest = rest[n:]
+			machines[place]++
 			list = binary.AppendUvarint(list, uint64(ids[place]))
 		}
 		_, err := snapshot.ExecContext(ctx, a.ID, string(f[0]), string(f[1]), string(f[2]), string(f[3]), f[4], list)
 		return err
 	})
+	if err != nil {
+		return err
+	}
+	return uses(ctx, tx, a.ID, ids, machines)
+}
+
+// uses says which sections an audit needs, and how many machines each is of.
+func uses(ctx context.Context, tx *sql.Tx, audit int64, ids, machines []int64) error {
+	use, err := tx.PrepareContext(ctx, `INSERT INTO uses (audit, section, machines) VALUES (?, ?, ?)`)
+	if err != nil {
+		return err
+	}
+	defer use.Close()
+	for i, id := range ids {
+		if _, err := use.ExecContext(ctx, audit, id, machines[i]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // sectionPut makes sure that sections are in the store.
