@@ -5,9 +5,11 @@ package parity
 import (
 	"bytes"
 	"crypto/sha256"
+	_ "embed"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 )
 
 // canonical is v's canonical JSON: no space, the order of the Go type's fields, nothing escaped that need not be.
@@ -43,3 +45,9 @@ func DigestSection(items []Item) string {
 	sum := sha256.Sum256(data)
 	return hex.EncodeToString(sum[:])
 }
+
+//go:embed snapshot.schema.json
+var snapshotSchema []byte
+
+// SnapshotSchema is the JSON Schema (draft 2020-12) of a snapshot. ReadSnapshots checks more: order, digests.
+func SnapshotSchema() []byte { return slices.Clone(snapshotSchema) }

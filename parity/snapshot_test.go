@@ -6,11 +6,15 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/evenkeel/evenkeel/parity"
 )
@@ -160,6 +164,85 @@ func (r *repeated) Read(p []byte) (int, error) {
 		p[i] = 'a'
 	}
 	return len(p), nil
+}
+
+func snapshotSchema(t *testing.T) *jsonschema.Schema {
+	t.Helper()
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(parity.SnapshotSchema()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := jsonschema.NewCompiler()
+	if err := c.AddResource("snapshot.json", doc); err != nil {
+		t.Fatal(err)
+	}
+	s, err := c.Compile("snapshot.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestSnapshotsAreAsTheirSchemaSays(t *testing.T) {
+	schema := snapshotSchema(t)
+	valid := func(line []byte) error {
+		doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(line))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return schema.Validate(doc)
+	}
+	for line := range bytes.Lines(jsonLines(t, twoSnapshots())) {
+		if err := valid(line); err != nil {
+			t.Error(err)
+		}
+	}
+	for name, change := range map[string]func(s *parity.Snapshot){
+		"format":             func(s *parity.Snapshot) { s.Format = 2 },
+		"no name":            func(s *parity.Snapshot) { s.Subject.Name = "" },
+		"collector":          func(s *parity.Snapshot) { s.Collector = "AB" },
+		"no collector":       func(s *parity.Snapshot) { s.Collector = "" },
+		"read, unreachable":  func(s *parity.Snapshot) { s.Unreachable = "x" },
+		"digest":             func(s *parity.Snapshot) { s.Sections[0].Digest = "x" },
+		"lane":               func(s *parity.Snapshot) { s.Sections[0].Lane = "fast" },
+		"item without key":   func(s *parity.Snapshot) { s.Sections[0].Items[0].Key = "" },
+		"unknown with items": func(s *parity.Snapshot) { s.Sections[0].Unknown = "x" },
+	} {
+		s := twoSnapshots()[0]
+		change(s)
+		if valid(jsonLines(t, []*parity.Snapshot{s})) == nil {
+			t.Errorf("%s: the schema takes it, ReadSnapshots does not", name)
+		}
+	}
+}
+
+// Every field of the types is one of the schema, and the other way round.
+func TestSchemaAndTypesHaveTheSameFields(t *testing.T) {
+	type node struct {
+		Properties map[string]node
+		Defs       map[string]node `json:"$defs"`
+	}
+	var schema node
+	if err := json.Unmarshal(parity.SnapshotSchema(), &schema); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		of   reflect.Type
+		node node
+	}{
+		{reflect.TypeFor[parity.Snapshot](), schema}, {reflect.TypeFor[parity.Subject](), schema.Properties["subject"]},
+		{reflect.TypeFor[parity.Section](), schema.Defs["section"]}, {reflect.TypeFor[parity.Item](), schema.Defs["item"]},
+	} {
+		var got []string
+		for i := range c.of.NumField() {
+			name, _, _ := strings.Cut(c.of.Field(i).Tag.Get("json"), ",")
+			got = append(got, name)
+		}
+		slices.Sort(got)
+		if d := cmp.Diff(slices.Sorted(maps.Keys(c.node.Properties)), got); d != "" {
+			t.Errorf("%s: %s", c.of, d)
+		}
+	}
 }
 
 func FuzzReadSnapshots(f *testing.F) {

@@ -7,11 +7,12 @@ import (
 
 	"github.com/evenkeel/evenkeel/envs"
 	"github.com/evenkeel/evenkeel/images"
+	"github.com/evenkeel/evenkeel/parity"
 )
 
 func (a *App) schemaVerb() verb {
 	return verb{
-		name: "schema", args: "[env|recipe]", about: "print the JSON Schema of env.yaml or of a recipe, for editors",
+		name: "schema", args: "[env|recipe|snapshot]", about: "print the JSON Schema of env.yaml, of a recipe or of snapshots of machines",
 		lacks: definitionFlags(),
 		run:   runSchema,
 	}
@@ -27,8 +28,10 @@ func runSchema(_ context.Context, c *call) error {
 		case "env":
 		case "recipe":
 			schema = images.Schema
+		case "snapshot":
+			schema = parity.SnapshotSchema
 		default:
-			return usagef("there is no schema %q; allowed are env, recipe", c.args[0])
+			return usagef("there is no schema %q; allowed are env, recipe, snapshot", c.args[0])
 		}
 	}
 	_, err := c.Stdout.Write(schema())
