@@ -61,6 +61,7 @@ type machine struct {
 	taken       time.Time
 	upkeep      upkeep
 	manager     Manager
+	firstBoot   bool // it tells files that changed after its first boot from others
 }
 
 // NewComparison is an error where the policy cannot be: without a time, or with a baseline that is none of its tiers.
@@ -101,6 +102,7 @@ func (c *Comparison) Add(s *Snapshot) error {
 	system := osOf(s)
 	m.upkeep = upkeepOf(s)
 	m.manager = managerOf(system.id + " " + system.like)
+	_, m.firstBoot = itemOf(s, "etc", FirstBootItem)
 	m.kind = cmp.Or(m.kind, strings.TrimSpace(system.id+" "+system.version), "unknown")
 	m.asked = c.views.names(s)
 	for i := range s.Sections {

@@ -97,6 +97,10 @@ func reason(text string, f *fact) string {
 	return text
 }
 
+// FirstBootItem is the key of an item of etc that says: this machine's first boot has ended, and items that came to be so later have their Since. What the steps of first boot make
+// below /etc is no drift, since they are the recipe's, and the manifest cannot have it.
+const FirstBootItem = "/etc/(first boot)"
+
 // appended are files of the image to which Settle or the seed adds, by their meaning compared with other machines only.
 func appended(key string) bool { return key == "/etc/hosts" }
 
@@ -112,6 +116,7 @@ func (c *Comparison) driftOfFiles(columns []*column, col *column, m *manifestInd
 		e, there := m.files[f.key]
 		switch {
 		case f.place || appended(f.key):
+		case f.since == "" && col.members[0].firstBoot: // its steps made it so, as the recipe says
 		case f.unknown != "":
 			if there {
 				add(col, "etc", f.key, "", f.unknown, Cell{State: Unknown, Value: f.value})
@@ -186,7 +191,7 @@ func (c *Comparison) given(col *column, add addDrift) {
 	for _, subject := range slices.Sorted(maps.Keys(t.Expected)) {
 		section, key, _ := strings.Cut(subject, "/")
 		v := col.views[section]
-		if v != nil && v.unknown != "" || v == nil && !col.collects(section) {
+		if v != nil && v.unknown != "" || v == nil && !col.collects(section) || c.policy.Sections != nil && !slices.Contains(c.policy.Sections, section) {
 			continue
 		}
 		f, want := v.get(key), t.Expected[subject]

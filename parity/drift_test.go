@@ -200,3 +200,35 @@ func TestWhatIsInAFolderThatCouldNotBeLookedIntoIsNotAbsent(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatFirstBootMadeIsNoDriftAndWhatCameLaterIs(t *testing.T) {
+	made := asMade().with("etc", "/etc/made.conf", "body:a=1\n").with("etc", "/etc/motd", "body:made on this machine\n")
+	s := imaged("web-1", made)
+	since := func(s *parity.Snapshot, key, value string) {
+		for i := range s.Sections {
+			for j := range s.Sections[i].Items {
+				if item := &s.Sections[i].Items[j]; item.Key == key {
+					item.Since = value
+				}
+			}
+		}
+	}
+	conf := "drift etc//etc/made.conf in production: production-webA=different(0644 root:root sha256:" + sum("a=1\n") + ")"
+	motd := "drift etc//etc/motd in production: production-webA=different(0644 root:root sha256:" + sum("made on this machine\n") + ")"
+	wantRows(t, compare(t, driftPolicy(), s), conf, motd)
+
+	s = imaged("web-1", made.with("etc", parity.FirstBootItem, "ended"))
+	for i := range s.Sections {
+		if s.Sections[i].Name == "etc" {
+			for j := range s.Sections[i].Items {
+				if item := &s.Sections[i].Items[j]; item.Key == parity.FirstBootItem {
+					item.Lane = parity.Volatile
+				}
+			}
+		}
+	}
+	wantRows(t, compare(t, driftPolicy(), s))
+
+	since(&s, "/etc/made.conf", "2026-11-01T10:00:00Z")
+	wantRows(t, compare(t, driftPolicy(), s), conf)
+}

@@ -28,7 +28,7 @@ func (col *column) collects(section string) bool { return col.members[0].asked[s
 // signatureOf is equal for machines that are one variant: the same image, kernel of its own or not, and equal views.
 func signatureOf(m *machine) digest {
 	h := sha256.New()
-	h.Write([]byte(m.subject.ImageKey + "\x00" + word(m.subject.HostKernel, "host's kernel") + "\x00" + string(m.manager) + "\x00"))
+	h.Write([]byte(m.subject.ImageKey + "\x00" + word(m.subject.HostKernel, "host's kernel") + "\x00" + string(m.manager) + "\x00" + word(m.firstBoot, "first boot") + "\x00"))
 	for _, v := range m.views {
 		h.Write(v.id[:])
 	}
