@@ -29,7 +29,7 @@ import (
 type Harness struct {
 	Plugin       providers.Plugin  // Open is called many times and from several goroutines; each Provider is closed
 	Config       json.RawMessage   // opens a place in which the suite may make and remove environments of its own
-	Image        images.Image      // with the artefacts of Plugin.Formats; holds what images/doc.go says every image holds
+	Image        images.Image      // with the artefacts of Plugin.Formats; holds what images/doc.go says every image holds. Not needed where Traits.ReadOnly
 	BootDeadline time.Duration     // from PutMachine's return to the first SSH answer
 	Leaks        func() []string   // every object of ours in the place by name, stored images left out; processes and files count
 	BadConfig    []json.RawMessage // each is refused as Invalid
@@ -40,6 +40,10 @@ type Harness struct {
 func Run(t *testing.T, h Harness) {
 	if order := os.Getenv(childVariable); order != "" {
 		playChild(t, h, order)
+		return
+	}
+	if h.Plugin.Traits.ReadOnly {
+		runReadOnly(t, h)
 		return
 	}
 	before := h.Leaks()
