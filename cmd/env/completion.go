@@ -12,6 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/evenkeel/evenkeel/envs"
+	"github.com/evenkeel/evenkeel/parity/collectors"
 )
 
 // completeWord asks for what may stand next: evenkeel __complete WORD... UNFINISHED.
@@ -131,6 +132,14 @@ func (a *App) values(option string, before []string) []string {
 		if def := a.quietDefinition(before); def != nil {
 			return sorted(def.Tiers)
 		}
+	case "section":
+		var names []string
+		for _, g := range collectors.All() {
+			names = append(names, g.Name)
+		}
+		return names
+	case "known":
+		return []string{"on", "off"}
 	case "example":
 		return envs.Examples()
 	case "format":
@@ -145,7 +154,7 @@ func (a *App) values(option string, before []string) []string {
 
 func (a *App) arguments(v verb, before []string) []string {
 	switch v.name {
-	case "up", "ssh", "ssh-config", "sync", "logs", "stop", "start", "suspend", "resume", "rebuild", "refresh", "down":
+	case "up", "ssh", "ssh-config", "sync", "logs", "stop", "start", "suspend", "resume", "rebuild", "refresh", "down", "facts":
 		plan := a.quietPlan(before)
 		if plan == nil {
 			return nil
@@ -165,7 +174,7 @@ func (a *App) arguments(v verb, before []string) []string {
 	case "hook", "completion":
 		return shells()
 	case "schema":
-		return []string{"env", "recipe"}
+		return []string{"env", "recipe", "snapshot"}
 	}
 	return nil
 }
