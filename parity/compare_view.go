@@ -152,9 +152,9 @@ func (vs *views) of(section *Section, s *Snapshot) seen {
 }
 
 func (vs *views) make(section *Section, s *Snapshot) seen {
-	v := &view{name: section.Name, unknown: section.Unknown}
-	if v.unknown != "" {
-		v.unknowns = 1
+	v := &view{name: section.Name}
+	if section.Unknown != "" && section.Lane != Volatile { // what is not compared leaves no gap; what ages are read from says so itself
+		v.unknown, v.unknowns = section.Unknown, 1
 	}
 	lanes := vs.lanes[section.Name]
 	if lanes == nil {

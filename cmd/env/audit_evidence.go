@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/evenkeel/evenkeel/parity"
+	"github.com/evenkeel/evenkeel/parity/facts"
 	"github.com/evenkeel/evenkeel/parity/store"
 )
 
@@ -58,6 +59,14 @@ func (e *evidence) keep(ctx context.Context, project string, at time.Time) {
 	if err != nil {
 		e.lost(err)
 	}
+}
+
+// cache is what spares machines to say again what is known, nil where nothing is.
+func (e *evidence) cache() facts.Cache {
+	if e.store == nil {
+		return nil
+	}
+	return e.store
 }
 
 func (e *evidence) lost(err error) {

@@ -59,7 +59,7 @@ func (m *imagesMet) meet(subject parity.Subject) {
 	if m.keys[subject.ImageKey] == "" {
 		m.keys[subject.ImageKey] = recipe
 	}
-	if recipe == "" || m.lookups[recipe] != nil || m.c.flag.Bool("offline") {
+	if recipe == "" || m.lookups[recipe] != nil || m.c.flag.Bool("offline") || m.c.flag.IsSet("from") {
 		return
 	}
 	l := &lookup{}

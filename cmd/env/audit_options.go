@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/evenkeel/evenkeel/parity"
+	"github.com/evenkeel/evenkeel/parity/collectors"
 )
 
 // auditOptions are the command line of an audit, checked before anything is read.
@@ -19,6 +20,8 @@ type auditOptions struct {
 	formats []string
 	out     string // "": no folder
 	failOn  []string
+	groups  []collectors.Group // nil: all
+	only    []string           // sections; nil: all
 	key     ed25519.PrivateKey // nil: not signed
 	since   time.Time
 	accept  *parity.Acceptance
@@ -53,6 +56,12 @@ func (c *call) auditOptions(now time.Time) (auditOptions, error) {
 	if err := parity.CheckDiffers(o.failOn); err != nil {
 		return o, usagef("--fail-on: %v", err)
 	}
+	if names := words(c.flag.StringSlice("section")); names != nil {
+		var err error
+		if o.groups, o.only, err = sections(names); err != nil {
+			return o, err
+		}
+	}
 	if c.flag.IsSet("since") {
 		at, err := dateOrSpan(c.flag.String("since"), now, -1)
 		if err != nil {
@@ -76,6 +85,32 @@ func (c *call) auditOptions(now time.Time) (auditOptions, error) {
 		}
 	}
 	return o, c.acceptance(&o, now)
+}
+
+// sections are the groups that names stand for, and the names of all sections that they fill. The machine's system, age and birth are read with any of them.
+func sections(names []string) (groups []collectors.Group, only []string, err error) {
+	var all []string
+	for _, g := range collectors.All() {
+		base := strings.TrimSuffix(g.Name, parity.OwnSuffix)
+		asked := slices.Contains(names, g.Name) || slices.Contains(names, base)
+		if asked {
+			only = append(only, g.Name)
+		}
+		if asked || slices.Contains([]string{"os", "boot", "birth"}, g.Name) {
+			groups = append(groups, g)
+		}
+		all = append(all, g.Name)
+	}
+	for _, name := range names {
+		if !slices.Contains(all, name) {
+			e := usagef("--section: got %q; there are %s", name, listed(all))
+			if near := nearest(name, all); near != "" {
+				e.hint = "did you mean " + near + "?"
+			}
+			return nil, nil, e
+		}
+	}
+	return groups, only, nil
 }
 
 // acceptance reads who accepts, before anything is looked at.

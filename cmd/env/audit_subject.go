@@ -120,7 +120,7 @@ func (c *call) audited(ctx context.Context, s *auditSubject, o auditOptions, e *
 		if err := c.sinceThen(ctx, s, e, o.since); err != nil {
 			return nil, err
 		}
-	case live:
+	case live && o.only == nil:
 		e.keep(ctx, s.def.ID, o.at)
 	}
 	if live {
@@ -133,6 +133,7 @@ func (c *call) audited(ctx context.Context, s *auditSubject, o auditOptions, e *
 	if !o.since.IsZero() {
 		policy = sincePolicy(s)
 	}
+	policy.Sections = o.only
 	m, err := parity.NewComparison(policy)
 	if err != nil {
 		return nil, err
@@ -151,7 +152,7 @@ func (c *call) audited(ctx context.Context, s *auditSubject, o auditOptions, e *
 	}
 	err = c.readReference(ctx, s, o, e, m.Add)
 	if err == nil && live {
-		err = c.readTiers(ctx, s, e.store, take)
+		err = c.readTiers(ctx, s, collectOptions{groups: o.groups, cache: e.cache()}, take)
 	} else if err == nil {
 		err = c.fromFiles(s, o, take)
 	}
@@ -166,7 +167,21 @@ func (c *call) audited(ctx context.Context, s *auditSubject, o auditOptions, e *
 		return nil, err
 	}
 	report.Notes = append(report.Notes, s.notes...)
+	if !o.since.IsZero() {
+		advise(report, func(row *parity.Row) string {
+			return fmt.Sprintf("`evenkeel history '%s/%s'` says when and on which machines; what is not meant goes with a rebuild, or with `env up`", row.Section, row.Key)
+		})
+	}
 	return report, e.finish(ctx, report)
+}
+
+// advise says of differences what to do about them where it is not tiers that are compared.
+func advise(r *parity.Report, fix func(*parity.Row) string) {
+	for i := range r.Rows {
+		if row := &r.Rows[i]; row.Kind == parity.Skew && row.Counts {
+			row.Fix = fix(row)
+		}
+	}
 }
 
 // readReference reads what machines are compared with, where that is no tier of today.

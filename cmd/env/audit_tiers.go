@@ -14,8 +14,6 @@ import (
 	"github.com/evenkeel/evenkeel/envs"
 	"github.com/evenkeel/evenkeel/internal/problem"
 	"github.com/evenkeel/evenkeel/parity"
-	"github.com/evenkeel/evenkeel/parity/facts"
-	"github.com/evenkeel/evenkeel/parity/store"
 	"github.com/evenkeel/evenkeel/providers"
 )
 
@@ -111,11 +109,7 @@ func reasonOf(err error) string {
 }
 
 // readTiers reads all machines of all tiers, tiers at once too. take is called by one goroutine at a time.
-func (c *call) readTiers(ctx context.Context, s *auditSubject, kept *store.Store, take func(*parity.Snapshot) error) error {
-	var cache facts.Cache
-	if kept != nil {
-		cache = kept
-	}
+func (c *call) readTiers(ctx context.Context, s *auditSubject, o collectOptions, take func(*parity.Snapshot) error) error {
 	var mu sync.Mutex
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(tiersAtOnce)
@@ -124,7 +118,7 @@ func (c *call) readTiers(ctx context.Context, s *auditSubject, kept *store.Store
 			continue
 		}
 		g.Go(func() error {
-			return c.collect(gctx, t.place, t.machines, collectOptions{cache: cache}, func(snapshot *parity.Snapshot) error {
+			return c.collect(gctx, t.place, t.machines, o, func(snapshot *parity.Snapshot) error {
 				mu.Lock()
 				defer mu.Unlock()
 				return take(snapshot)

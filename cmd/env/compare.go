@@ -19,7 +19,7 @@ import (
 func (a *App) compareVerb() verb {
 	return verb{
 		name: "compare", args: "A B", about: "say where two things differ: tiers, machines, images, snapshots",
-		more: "Each of A and B is a tier, a machine (production/web-1; web-1 is of the tier chosen), an image (its recipe's name, or the begin of its key), or a file of snapshots. " +
+		more: "Each of A and B is a tier, a machine (production/web-1; web-1 is of the tier chosen), an image (its recipe's name, or the begin of its key), or a file of snapshots (of several tiers FILE:TIER). " +
 			"What a word means that could be several is said with tier:, machine:, image: or ./ before it. B is compared with A; ages, plans and waivers are `audit`'s. " +
 			"The exit status is 0 where nothing differs, 2 where something does, 3 where not all could be read.",
 		flags: []cli.Flag{
@@ -52,7 +52,8 @@ type side struct {
 	tier    *tierPlace
 	machine string
 	// Of files.
-	file string
+	file   string
+	within string // a tier; "": all
 }
 
 func runCompare(ctx context.Context, c *call) error {
@@ -80,6 +81,9 @@ func runCompare(ctx context.Context, c *call) error {
 	if err := m.resolve(ctx); err != nil {
 		return err
 	}
+	if a, b := m.side[0], m.side[1]; a.what == b.what && a.label == b.label && a.key == b.key && a.file == b.file {
+		return usagef("cannot compare %s with %s: that is the same %s", m.word[0], m.word[1], a.what)
+	}
 	d, tell := c.show()
 	defer d.stop()
 	m.tell = tell
@@ -91,6 +95,9 @@ func runCompare(ctx context.Context, c *call) error {
 	w := parity.WriteOptions{}
 	if m.def != nil {
 		w.Definition = filepath.Base(m.def.File)
+	}
+	if m.side[0].what != "tier" || m.side[1].what != "tier" {
+		advise(report, func(*parity.Row) string { return "rebuild what is not as it is meant to be, or bring the difference into its recipe" })
 	}
 	if err := c.printReport(c.Stdout, report, format, w); err != nil {
 		return err
@@ -106,7 +113,10 @@ func (m *compared) report(ctx context.Context) (*parity.Report, error) {
 		}
 	}
 	a, b := &m.side[0], &m.side[1]
-	if a.label == b.label {
+	switch {
+	case a.what == "machine" && b.what == "machine" && a.tier.Plan.Tier == b.tier.Plan.Tier: // then what the place decides is compared too
+		a.label, b.label = a.tier.Plan.Tier, a.tier.Plan.Tier
+	case a.label == b.label:
 		b.label += " (2)"
 	}
 	if a.one && b.one {
@@ -134,7 +144,9 @@ func (m *compared) report(ctx context.Context) (*parity.Report, error) {
 		if p := m.side[i].tier; p != nil && m.side[i].what == "tier" {
 			t.External, given[t.Name] = p.Plan.External, parity.GivenKeys(p.Logins())
 		}
-		m.policy.Tiers = append(m.policy.Tiers, t)
+		if i == 0 || t.Name != a.label {
+			m.policy.Tiers = append(m.policy.Tiers, t)
+		}
 	}
 	if len(given) == len(m.side) {
 		m.policy.Expect(given)
@@ -152,9 +164,6 @@ func (m *compared) report(ctx context.Context) (*parity.Report, error) {
 			other := parity.AsReference(snapshot, s.label)
 			if m.kind != "" {
 				other.Subject.Kind = m.kind
-			}
-			if s.what == "file" {
-				other.Subject.Name = snapshot.Subject.Name
 			}
 			return all.Add(other)
 		})

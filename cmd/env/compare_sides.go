@@ -56,7 +56,7 @@ func (m *compared) meaning(ctx context.Context, word string) (side, error) {
 		return found[0], nil
 	}
 	if strings.ContainsRune(word, os.PathSeparator) && (strings.HasPrefix(word, ".") || filepath.IsAbs(word)) {
-		return side{what: "file", file: m.c.path(word), label: filepath.Base(word)}, nil
+		return m.fileNamed(word), nil
 	}
 	found, err := m.candidates(ctx, word, "")
 	switch {
@@ -104,11 +104,25 @@ func (m *compared) candidates(ctx context.Context, word, form string) ([]side, e
 		}
 	}
 	if form == "" {
-		if info, err := os.Stat(m.c.path(word)); err == nil && !info.IsDir() {
-			found = append(found, side{what: "file", file: m.c.path(word), label: filepath.Base(word)})
+		if s := m.fileNamed(word); isFile(s.file) {
+			found = append(found, s)
 		}
 	}
 	return found, nil
+}
+
+// fileNamed is a file of snapshots, or those of one tier in it: FILE:TIER.
+func (m *compared) fileNamed(word string) side {
+	s := side{what: "file", file: m.c.path(word), label: filepath.Base(word)}
+	if i := strings.LastIndexByte(word, ':'); i > 0 && !isFile(s.file) && isFile(m.c.path(word[:i])) {
+		s.file, s.within = m.c.path(word[:i]), word[i+1:]
+	}
+	return s
+}
+
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && !info.IsDir()
 }
 
 // machineNamed is the tier and the name of a machine; "" where word names none. One that is surely meant need not be planned.
@@ -222,6 +236,8 @@ func (m *compared) open(ctx context.Context, s *side) error {
 			return e
 		}
 		return err
+	case "file":
+		return m.look(s)
 	case "tier", "machine":
 		name, _, _ := strings.Cut(s.label, "/")
 		s.tier = &tierPlace{}
@@ -236,6 +252,29 @@ func (m *compared) open(ctx context.Context, s *side) error {
 			return fmt.Errorf("cannot compare with the tier %s: it has no machine; `evenkeel up --tier %s` makes them", name, name)
 		}
 	}
+	return nil
+}
+
+// look reads which tiers a file is of; one of several has to be named.
+func (m *compared) look(s *side) error {
+	tiers, n := map[string]bool{}, 0
+	err := m.c.readFiles([]string{s.file}, func(_ string, snapshot *parity.Snapshot) error {
+		if tiers[snapshot.Subject.Tier] = true; s.within == "" || snapshot.Subject.Tier == s.within {
+			n++
+		}
+		return nil
+	})
+	switch name := m.c.shown(s.file); {
+	case err != nil:
+		return err
+	case n == 0:
+		return usagef("cannot compare with %s: it holds no snapshot of tier %s; it has %s", name, s.within, listed(sorted(tiers)))
+	case s.within == "" && len(tiers) > 1:
+		e := usagef("cannot compare with %s: it holds snapshots of the tiers %s", name, listed(sorted(tiers)))
+		e.hint = fmt.Sprintf("name one of them: %s:%s", name, sorted(tiers)[0])
+		return e
+	}
+	s.one = n == 1
 	return nil
 }
 
@@ -259,7 +298,12 @@ func (m *compared) read(ctx context.Context, s *side, take func(*parity.Snapshot
 		made := parity.FromManifest(s.manifest, parity.Subject{Tier: s.label, Name: m.kindName(s), Kind: m.kindName(s)})
 		return take(&made)
 	case "file":
-		return m.c.readFiles([]string{s.file}, func(_ string, snapshot *parity.Snapshot) error { return take(snapshot) })
+		return m.c.readFiles([]string{s.file}, func(_ string, snapshot *parity.Snapshot) error {
+			if s.within != "" && snapshot.Subject.Tier != s.within {
+				return nil
+			}
+			return take(snapshot)
+		})
 	}
 	return m.c.collect(ctx, s.tier.place, s.tier.machines, collectOptions{}, take)
 }

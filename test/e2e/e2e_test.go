@@ -42,7 +42,9 @@ func buildAndRun(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	bin = dir
-	for name, pkg := range map[string]string{"evenkeel": "../../cmd/env", "env-provider-fake": "../../cmd/env-provider-fake"} {
+	for name, pkg := range map[string]string{
+		"evenkeel": "../../cmd/env", "env-provider-fake": "../../cmd/env-provider-fake", "env-provider-hosts": "../../cmd/env-provider-hosts",
+	} {
 		build := exec.Command("go", "build", "-o", filepath.Join(bin, name), pkg)
 		build.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := build.CombinedOutput(); err != nil {
@@ -114,7 +116,7 @@ func TestScripts(t *testing.T) {
 			return project(e.Cd, world)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"evenkeel": evenkeel, "exits": exits, "json": jsonField, "empty-world": emptyWorld,
+			"evenkeel": evenkeel, "exits": exits, "json": jsonField, "empty-world": emptyWorld, "audit-key": auditKey,
 		},
 	})
 }
