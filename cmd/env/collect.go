@@ -4,6 +4,8 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -40,7 +42,7 @@ func (c *call) collect(ctx context.Context, p *place, machines []providers.Statu
 		})
 	}
 	return facts.Collect(ctx, list, facts.Options{
-		Groups: o.groups, Parallel: o.parallel, Deadline: o.deadline, Key: key, Cache: o.cache,
+		Groups: o.groups, Parallel: o.parallel, Deadline: o.deadline, Key: key, Cache: o.cache, Parser: parserOf(thisVersion()),
 		Warn: func(err error) { c.log().Warn("facts are read anew", "error", err) },
 	}, take)
 }
@@ -65,4 +67,15 @@ func (c *call) maskKey() ([]byte, error) {
 		return nil, err
 	}
 	return facts.LoadKey(filepath.Join(state, "parity", "mask.key"))
+}
+
+// parserOf tells this build's parsers from those of others.
+func parserOf(v version) string {
+	name := v.Version + " " + v.Revision
+	if v.Revision == "" || v.Modified {
+		if info, err := os.Stat("/proc/self/exe"); err == nil {
+			name += fmt.Sprintf(" %d %d", info.Size(), info.ModTime().UnixNano())
+		}
+	}
+	return name
 }

@@ -108,7 +108,7 @@ func (c *collector) take(ctx context.Context, a *answer, f frame, known []string
 		a.sections[f.name] = unknownSection(g, cmp.Or(string(f.raw), "the machine does not say why"))
 		return
 	}
-	id := SectionID{Group: f.name, Script: a.script, Raw: f.digest, KeyID: c.mask.KeyID()}
+	id := SectionID{Group: f.name, Script: c.maker(a.script), Raw: f.digest, KeyID: c.mask.KeyID()}
 	if f.how == "known" {
 		section, ok := c.known(ctx, id, known)
 		switch {
@@ -128,6 +128,12 @@ func (c *collector) take(ctx context.Context, a *answer, f frame, known []string
 		return
 	}
 	a.sections[f.name] = c.parse(ctx, id, f.raw)
+}
+
+// maker is what stands for a collector and the parsers in a SectionID.
+func (c *collector) maker(script string) string {
+	sum := sha256.Sum256([]byte(script + " " + c.Parser))
+	return hex.EncodeToString(sum[:])
 }
 
 func contains(list []string, s string) bool {

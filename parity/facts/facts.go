@@ -31,6 +31,7 @@ type Options struct {
 	Deadline time.Duration      // of one machine, from dial to the last byte; 0: a minute
 	Key      []byte             // masks secrets, at least 16 bytes; snapshots carry its id
 	Cache    Cache              // nil: every body travels
+	Parser   string             // tells this program from others that may make another section of the same text; the Cache keeps theirs apart
 	// Warn is told, once, of a Cache that failed: facts are right without it, and come slower. It may be nil.
 	Warn func(error)
 }
@@ -48,7 +49,7 @@ type Cache interface {
 // SectionID is what a parsed section depends on.
 type SectionID struct {
 	Group  string // the section's name
-	Script string // SHA-256 of the collector, hex
+	Script string // SHA-256 of the collector and of who parsed, hex
 	Raw    string // SHA-256 of what was printed, hex
 	KeyID  string
 }

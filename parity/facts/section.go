@@ -151,7 +151,7 @@ func (c *collector) parse(ctx context.Context, id SectionID, raw []byte) parity.
 		return s
 	}
 	s := Section(*c.groups[id.Group], raw, c.mask)
-	offer := len(raw) >= small && s.Unknown == ""
+	offer := len(raw) >= small && s.Unknown == "" && !strings.HasSuffix(id.Group, parity.OwnSuffix) // no other machine says the same
 	s = c.sections.add(id, s, offer)
 	if offer && c.Cache != nil {
 		if err := c.Cache.Keep(ctx, id, s); err != nil {
