@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/evenkeel/evenkeel/envs"
+	"github.com/evenkeel/evenkeel/internal/lazyregexp"
 	"github.com/evenkeel/evenkeel/parity"
 	"github.com/evenkeel/evenkeel/parity/store"
 )
@@ -173,9 +174,12 @@ func (c *call) printChanges(list []store.Change, o historyOptions) error {
 	return t.print(c.Stdout)
 }
 
+// longDigest is one of which the begin tells it from others; --json has all of it.
+var longDigest = lazyregexp.New(`\b(sha256:[0-9a-f]{12})[0-9a-f]{52}\b`)
+
 // factText is what a fact is, for people.
 func factText(state, value string) string {
-	value = clipped(value)
+	value = clipped(longDigest.ReplaceAllString(value, "$1"))
 	switch {
 	case state == store.Present && value == "":
 		return `""`
