@@ -125,13 +125,16 @@ func entryOf(f []string) (item parity.Item, ok bool) {
 	if f[0] != "l" {
 		return parity.Item{Key: f[5], Value: leftPad(mode) + " " + owner}, true
 	}
-	name, target := f[5], ""
+	name, target, lane := f[5], "", parity.Lane("")
 	if len(f) > 6 {
 		target = strings.Join(f[6:], "\t")
 	} else if name, target, ok = strings.Cut(strings.TrimSuffix(strings.TrimPrefix(name, "'"), "'"), "' -> '"); !ok {
 		return item, false
 	}
-	return parity.Item{Key: name, Value: "0777 " + owner + " -> " + target}, strings.HasPrefix(name, "/")
+	if target == "ssl-cert-snakeoil.pem" { // its name is a digest of the machine's own
+		lane = parity.Volatile
+	}
+	return parity.Item{Key: name, Value: "0777 " + owner + " -> " + target, Lane: lane}, strings.HasPrefix(name, "/")
 }
 
 func leftPad(mode uint64) string {

@@ -20,7 +20,7 @@ func system() Group {
 		Script: show + `if [ -r /etc/os-release ]; then show release /etc/os-release; else show release /usr/lib/os-release; fi
 show kernel /proc/sys/kernel/osrelease
 show build /proc/sys/kernel/version
-echo "machine $(uname -m)"
+if [ -r /proc/sys/kernel/arch ]; then show machine /proc/sys/kernel/arch; else echo "machine $(uname -m)"; fi
 show online /sys/devices/system/cpu/online
 [ -r /sys/devices/system/cpu/online ] || echo "processors $(grep -c '^processor' /proc/cpuinfo)"
 show cpumax /sys/fs/cgroup/cpu.max
