@@ -14,6 +14,7 @@ import (
 
 	"github.com/evenkeel/evenkeel/images"
 	"github.com/evenkeel/evenkeel/parity"
+	"github.com/evenkeel/evenkeel/parity/collectors"
 )
 
 func (a *App) compareVerb() verb {
@@ -23,6 +24,7 @@ func (a *App) compareVerb() verb {
 			"What a word means that could be several is said with tier:, machine:, image: or ./ before it. B is compared with A; ages, plans and waivers are `audit`'s. " +
 			"The exit status is 0 where nothing differs, 2 where something does, 3 where not all could be read.",
 		flags: []cli.Flag{
+			&cli.StringSliceFlag{Name: "section", Usage: "read and compare `NAME` only (packages, etc, sshd, ...), and others that are named so"},
 			&cli.StringFlag{Name: "format", Usage: "write as `FORMAT`: " + strings.Join(formatNames(), ", ")},
 		},
 		lacks: []string{"as"},
@@ -33,10 +35,11 @@ func (a *App) compareVerb() verb {
 // compared is a comparison of two sides while it is made.
 type compared struct {
 	*auditSubject
-	c    *call
-	word [2]string
-	side [2]side
-	kind string // what machines of both sides are called where each is one thing; "": their own kinds
+	c      *call
+	word   [2]string
+	side   [2]side
+	groups []collectors.Group // that are read; nil: all
+	kind   string             // what machines of both sides are called where each is one thing; "": their own kinds
 }
 
 // side is one of the two things. Each reads what it is.
@@ -78,6 +81,12 @@ func runCompare(ctx context.Context, c *call) error {
 		At: time.Now().UTC(), Tool: tool(), Manifests: map[string]*images.Manifest{}, Texts: map[string]map[string]string{},
 	}}}
 	defer m.close()
+	if names := words(c.flag.StringSlice("section")); names != nil {
+		var err error
+		if m.groups, m.policy.Sections, err = sections(names); err != nil {
+			return err
+		}
+	}
 	if err := m.resolve(ctx); err != nil {
 		return err
 	}
@@ -97,7 +106,9 @@ func runCompare(ctx context.Context, c *call) error {
 		w.Definition = filepath.Base(m.def.File)
 	}
 	if m.side[0].what != "tier" || m.side[1].what != "tier" {
-		advise(report, func(*parity.Row) string { return "rebuild what is not as it is meant to be, or bring the difference into its recipe" })
+		advise(report, func(*parity.Row) string {
+			return "rebuild what is not as it is meant to be, or bring the difference into its recipe"
+		})
 	}
 	if err := c.printReport(c.Stdout, report, format, w); err != nil {
 		return err
@@ -136,7 +147,7 @@ func (m *compared) report(ctx context.Context) (*parity.Report, error) {
 	}
 	m.policy.Baseline = a.label
 	if a.what == "image" {
-		m.policy.Sections = parity.ManifestSections()
+		m.policy.Sections = m.ofImages()
 	}
 	given := map[string]map[string]string{}
 	for i := range m.side {
@@ -188,7 +199,7 @@ func (m *compared) withImage(ctx context.Context) (*parity.Report, error) {
 	if m.policy.Texts[image.key], err = store.Texts(ctx, image.key); err != nil {
 		return nil, err
 	}
-	m.policy.Sections, m.policy.Baseline = parity.ManifestSections(), other.label
+	m.policy.Sections, m.policy.Baseline = m.ofImages(), other.label
 	m.policy.Tiers = []parity.TierPolicy{{Name: other.label}}
 	all, err := parity.NewComparison(m.policy)
 	if err != nil {
@@ -215,6 +226,11 @@ func (m *compared) withImage(ctx context.Context) (*parity.Report, error) {
 		r.Notes = append(r.Notes, fmt.Sprintf("%s is compared with %s in packages, files of /etc and release: more an image does not say of machines", other.label, image.label))
 	}
 	return r, err
+}
+
+// ofImages are the sections that are compared with an image.
+func (m *compared) ofImages() []string {
+	return slices.DeleteFunc(parity.ManifestSections(), func(name string) bool { return m.policy.Sections != nil && !slices.Contains(m.policy.Sections, name) })
 }
 
 // wanted reports whether a machine of one side is to be held against the other side: beside an image only what is made from its recipe, beside one machine

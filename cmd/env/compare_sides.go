@@ -305,7 +305,7 @@ func (m *compared) read(ctx context.Context, s *side, take func(*parity.Snapshot
 			return take(snapshot)
 		})
 	}
-	return m.c.collect(ctx, s.tier.place, s.tier.machines, collectOptions{}, take)
+	return m.c.collect(ctx, s.tier.place, s.tier.machines, collectOptions{groups: m.groups}, take)
 }
 
 // kindName is what an image's stand-in is called: a kind that is made from it, where there is one.
