@@ -41,6 +41,9 @@ func (c *Core) Start(ctx context.Context, names []string) (*Result, error) {
 
 // wake brings back those of the named machines that are asleep, and ends as Start does.
 func (c *Core) wake(ctx context.Context, names []string, op string, asleep func(State) bool) (*Result, error) {
+	if err := c.mayChange(op); err != nil {
+		return nil, err
+	}
 	picked, have, err := c.pickFound(ctx, names)
 	if err != nil {
 		return nil, err

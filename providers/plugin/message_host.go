@@ -39,23 +39,27 @@ var (
 	hopUser    = lazyregexp.New(`^([A-Za-z0-9_][A-Za-z0-9._@+$-]*)?$`)
 )
 
-// fromHost leaves out, with an error, a way that cannot be one.
+// fromHost leaves out, with an error, a way that cannot be one: it is the machine's trouble.
 func fromHost(h *proto.Host) (providers.Host, error) {
 	if h == nil {
 		return providers.Host{}, nil
 	}
 	host := providers.Host{Kind: text(h.GetKind()), Trouble: text(h.GetTrouble()), KnownHosts: text(h.GetKnownHosts())}
+	broken := func(err error) (providers.Host, error) {
+		host.Trouble = err.Error()
+		return host, err
+	}
 	if len(h.GetHops()) > maxHops {
-		return host, fmt.Errorf("a way of %d hops, at most %d are allowed", len(h.GetHops()), maxHops)
+		return broken(fmt.Errorf("a way of %d hops, at most %d are allowed", len(h.GetHops()), maxHops))
 	}
 	for _, hop := range h.GetHops() {
 		for _, list := range [][]string{hop.GetKeys(), hop.GetAuthorities(), hop.GetRevoked(), hop.GetIdentities()} {
 			if len(list) > maxHopKeys {
-				return host, fmt.Errorf("%d keys of one host, at most %d are allowed", len(list), maxHopKeys)
+				return broken(fmt.Errorf("%d keys of one host, at most %d are allowed", len(list), maxHopKeys))
 			}
 		}
 		if !hopName.MatchString(hop.GetName()) || !hopAddress.MatchString(hop.GetAddress()) || !hopUser.MatchString(hop.GetUser()) {
-			return host, fmt.Errorf("host %.60q at %.60q with user %.60q is none", hop.GetName(), hop.GetAddress(), hop.GetUser())
+			return broken(fmt.Errorf("host %.60q at %.60q with user %.60q is none", hop.GetName(), hop.GetAddress(), hop.GetUser()))
 		}
 	}
 	host.Hops = each(h.GetHops(), func(h *proto.Hop) providers.Hop {
