@@ -56,7 +56,7 @@ func namesThings(section string) bool {
 // wordy reports whether a text speaks of passwords without holding any: who may do without one, which module checks one. Only what has a secret's form is masked there.
 func wordy(section, key string) bool {
 	switch section {
-	case "users", "groups", "sudoers", "packages", "conffiles", "updates", "ports", "mounts", "modules", "ca", "keys", "languages":
+	case "archives", "users", "groups", "sudoers", "packages", "conffiles", "updates", "ports", "mounts", "modules", "ca", "keys", "languages":
 		return true
 	}
 	return key == "/etc/nsswitch.conf" || key == "/etc/sudoers" || strings.HasPrefix(key, "/etc/sudoers.d/") || strings.HasPrefix(key, "/etc/pam.d/") || key == "/etc/pam.conf"

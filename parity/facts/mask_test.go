@@ -108,6 +108,7 @@ func TestValuesAreMaskedByTheirKey(t *testing.T) {
 		{"packages", "libsecret-1-0:amd64", "0.20.5-3", "0.20.5-3"},
 		{"etc", "/etc/shadow", "0640 root:shadow", "0640 root:shadow"},
 		{"units", "systemd-ask-password-wall.path", "enabled active", "enabled active"},
+		{"sshd", "casignaturealgorithms", "ssh-ed25519,sk-ssh-ed25519@openssh.com,sk-ecdsa-sha2-nistp256@openssh.com", "ssh-ed25519,sk-ssh-ed25519@openssh.com,sk-ecdsa-sha2-nistp256@openssh.com"},
 		{"archives", "one", "https://bob:hunter2@h/x", "https://bob:M@h/x"},
 		{"cron", "root", "0 1 * * * PGPASSWORD=hunter2 psql", "0 1 * * * PGPASSWORD=M"},
 		{"users", "root", "uid=0 password=locked", "uid=0 password=locked"},
