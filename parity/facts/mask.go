@@ -3,12 +3,14 @@
 package facts
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"path"
 	"strings"
+	"sync"
 
 	"github.com/evenkeel/evenkeel/parity"
 )
@@ -19,7 +21,23 @@ import (
 type Mask struct {
 	key []byte
 	id  string
+
+	mu    sync.Mutex
+	texts map[textID]string // long ones that were masked before: machines that differ in one file share all others
+	room  int               // bytes of texts that may still come
 }
+
+// textID is a text, and how it was masked.
+type textID struct {
+	sum    [sha256.Size]byte
+	byForm bool
+}
+
+// maxTexts is how many bytes of masked texts are remembered, and longText from which length on.
+const (
+	maxTexts = 32 << 20
+	longText = 256
+)
 
 // NewMask makes a mask of a key of at least 16 bytes.
 func NewMask(key []byte) (*Mask, error) {
@@ -27,7 +45,7 @@ func NewMask(key []byte) (*Mask, error) {
 		return nil, fmt.Errorf("cannot mask secrets: the key has %d bytes; at least 16 are needed", len(key))
 	}
 	sum := sha256.Sum256(append([]byte("evenkeel key id"), key...))
-	return &Mask{key: append([]byte(nil), key...), id: hex.EncodeToString(sum[:8])}, nil
+	return &Mask{key: append([]byte(nil), key...), id: hex.EncodeToString(sum[:8]), texts: map[textID]string{}, room: maxTexts}, nil
 }
 
 // KeyID tells keys apart and says nothing of them: the first 8 bytes, hex, of the SHA-256 over "evenkeel key id" and the key.
@@ -59,7 +77,11 @@ func wordy(section, key string) bool {
 	case "archives", "users", "groups", "sudoers", "packages", "conffiles", "updates", "ports", "mounts", "modules", "ca", "keys", "languages":
 		return true
 	}
-	return key == "/etc/nsswitch.conf" || key == "/etc/sudoers" || strings.HasPrefix(key, "/etc/sudoers.d/") || strings.HasPrefix(key, "/etc/pam.d/") || key == "/etc/pam.conf"
+	switch key {
+	case "/etc/nsswitch.conf", "/etc/sudoers", "/etc/services", "/etc/rpc", "/etc/protocols":
+		return true
+	}
+	return strings.HasPrefix(key, "/etc/sudoers.d/") || strings.HasPrefix(key, "/etc/pam.d/") || key == "/etc/pam.conf"
 }
 
 // Items masks the items of a section, in place.
@@ -88,6 +110,30 @@ func (m *Mask) Items(section string, items []parity.Item) {
 	}
 }
 
+// text masks what is secret in a text; with byForm only what has a secret's form. Equal texts give one string.
+func (m *Mask) text(s string, byForm bool) string {
+	if len(s) < longText {
+		return m.masked(s, byForm)
+	}
+	id := textID{sha256.Sum256([]byte(s)), byForm}
+	m.mu.Lock()
+	known, ok := m.texts[id]
+	m.mu.Unlock()
+	if ok {
+		return known
+	}
+	s = m.masked(s, byForm)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if known, ok := m.texts[id]; ok {
+		return known
+	}
+	if m.room -= len(s); m.room >= 0 {
+		m.texts[id] = s
+	}
+	return s
+}
+
 // secretFile reports whether all of a file is a secret, by its name.
 func secretFile(file string) bool {
 	base := strings.ToLower(path.Base(file))
@@ -109,50 +155,51 @@ func isPlain(value string) bool {
 
 // isSecretName reports whether a setting of that name holds a secret.
 func isSecretName(name string) bool {
-	var squeezed strings.Builder
-	word, last := "", ""
-	for i := range len(name) {
-		c := name[i]
-		switch {
-		case c >= 'A' && c <= 'Z':
-			c += 'a' - 'A'
-			fallthrough
-		case c >= 'a' && c <= 'z', c >= '0' && c <= '9':
-			squeezed.WriteByte(c)
-			word += string(c)
-			continue
-		}
-		if word != "" {
-			last, word = word, ""
-		}
-	}
-	if word != "" {
-		last = word
-	}
-	s := squeezed.String()
-	switch last { // words that mean it only where they stand alone
-	case "pass", "pw", "psk", "pin":
-		return true
-	case "pwd":
-		return s != "pwd" && s != "oldpwd"
-	}
-	at := -1
-	for _, w := range secretWords {
-		if i := strings.LastIndex(s, w); i >= 0 {
-			at = max(at, i+len(w))
-		}
-	}
-	if at < 0 {
+	if len(name) > maxName {
 		return false
 	}
-	rest := s[at:]
-	for _, a := range aboutSecrets {
-		if strings.HasSuffix(rest, a) {
+	var room [maxName]byte
+	s, word := room[:0], 0 // letters and digits, and where the last word of them begins
+	fresh := true
+	for i := range len(name) {
+		c := name[i]
+		if c >= 'A' && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') {
+			fresh = true
+			continue
+		}
+		if fresh {
+			word, fresh = len(s), false
+		}
+		s = append(s, c)
+	}
+	switch string(s[word:]) { // words that mean it only where they stand alone
+	case "pass", "pw", "psk":
+		return true
+	case "pwd", "pin": // the working folder; apt's
+		return word > 0 && string(s) != "oldpwd"
+	}
+	end := -1
+	for _, w := range secretWords {
+		if i := bytes.LastIndex(s, []byte(w)); i >= 0 {
+			end = max(end, i+len(w))
+		}
+	}
+	if end < 0 {
+		return false
+	}
+	for _, about := range aboutSecrets {
+		if bytes.HasSuffix(s[end:], []byte(about)) {
 			return false
 		}
 	}
-	return true
+	return !bytes.Contains(s[end:], []byte("enable")) && !bytes.Contains(s[end:], []byte("disable"))
 }
+
+// maxName is the longest name of a setting, in bytes.
+const maxName = 128
 
 // secretWords make a name secret, whatever stands before them.
 var secretWords = []string{
@@ -164,5 +211,5 @@ var secretWords = []string{
 // aboutSecrets end a name that says something about a secret and does not hold it: password_file, PasswordAuthentication, token_ttl.
 var aboutSecrets = []string{
 	"file", "path", "dir", "authentication", "auth", "length", "len", "age", "days", "ttl", "timeout", "expiry", "expires", "lifetime", "policy", "type", "algorithm", "algorithms", "tries", "retries",
-	"prompt", "id", "name", "warn", "expire", "endpoint", "format", "command", "check", "checks", "quality", "change", "ring", "bits", "method",
+	"prompt", "id", "min", "max", "encryption", "name", "warn", "expire", "endpoint", "format", "command", "check", "checks", "quality", "change", "ring", "bits", "method",
 }

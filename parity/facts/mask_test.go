@@ -60,7 +60,8 @@ func TestSecretsInTextsAreMasked(t *testing.T) {
 		{"deb https://u:p@h/debian bookworm main", "deb https://u:M@h/debian bookworm main"},
 		{"https://h/x?user=bob&access_token=abc&y=1", "https://h/x?user=bob&access_token=M&y=1"},
 		{"Authorization: Bearer abcdefghijk", "Authorization: M"},
-		{"curl -H 'X: bearer abcdefghijk'", "curl -H 'X: bearer M'"},
+		{"curl -H 'X: bearer abcdefgh1jk'", "curl -H 'X: bearer M'"},
+		{"proxy: basic Ym9iOmh1bnRlcjI=", "proxy: basic M"},
 		{"a\n-----BEGIN OPENSSH PRIVATE KEY-----\nabc\n-----END OPENSSH PRIVATE KEY-----\nb\n", "a\nM\nb\n"},
 		{"-----BEGIN PRIVATE KEY-----\nabc\n", "M"},
 		{`{"k": "-----BEGIN RSA PRIVATE KEY-----\nabc\n-----END RSA PRIVATE KEY-----\n"}`, `{"k": "M\n"}`},
@@ -89,6 +90,9 @@ func TestWhatOnlySpeaksOfSecretsIsLeft(t *testing.T) {
 		{"etc", "/etc/pam.d/common-password", "password\t[success=1 default=ignore]\tpam_unix.so obscure yescrypt\n"},
 		{"etc", "/etc/sudoers.d/x", "deploy ALL=(root) NOPASSWD: ALL\n"},
 		{"etc", "/etc/x", "url = https://h:443/a@b\nssh://git@h/x\nmonkey: banana\nkeyboard=de\nauthor: bob\nspin: 7\n"},
+		{"etc", "/etc/apt/preferences.d/x", "Package: *\nPin: origin example.org\nPin-Priority: 100\n"},
+		{"etc", "/etc/services", "kpasswd\t464/udp\n"},
+		{"etc", "/etc/x", "By default the Basic authentication of digest algorithms. A bearer authorisation.\nsk-learn is key-something-that-is-long\n"},
 		{"etc", "/etc/x", "PWD=/x\n# a password is asked for\nIf you lose it, the token is gone.\n"},
 	} {
 		if got := shown(t, c.section, c.key, c.text); got != c.text {

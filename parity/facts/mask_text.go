@@ -3,49 +3,63 @@
 package facts
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/evenkeel/evenkeel/internal/lazyregexp"
 )
 
-// Forms of secrets, wherever they stand. The last group is what is masked.
-var forms = []*lazyregexp.Regexp{
+// form is how secrets look wherever they stand. A text that matches expr holds one of hints; the first group is what is masked.
+type form struct {
+	expr  *lazyregexp.Regexp
+	hints []string
+	// likely says no to what looks alike in prose; nil: all is a secret.
+	likely func(string) bool
+}
+
+var forms = []form{
 	// A private key, to its end or that of the text; on one line, too, as JSON writes it.
-	lazyregexp.New(`(?s)(-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----|\z))`),
-	lazyregexp.New(`(?s)Private-Lines: \d+\r?\n(.*?)(?:\r?\nPrivate-MAC|\z)`),
+	{lazyregexp.New(`(?s)(-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----|\z))`), []string{"PRIVATE KEY"}, nil},
+	{lazyregexp.New(`(?s)Private-Lines: \d+\r?\n(.*?)(?:\r?\nPrivate-MAC|\z)`), []string{"Private-Lines"}, nil},
 	// RFC 3986: what stands before the last @ of an authority is who asks; behind the first colon of that, a password.
-	lazyregexp.New(`[A-Za-z][A-Za-z0-9+.-]*://[^\s/?#"'<>@:]*:([^\s/?#"'<>]+)@`),
-	lazyregexp.New(`[A-Za-z][A-Za-z0-9+.-]*://([^\s/?#"'<>@:]{16,})@`),
-	lazyregexp.New(`(?i)\b(?:bearer|basic|negotiate|digest)\s+([A-Za-z0-9._~+/=-]{8,})`),
+	{lazyregexp.New(`[A-Za-z][A-Za-z0-9+.-]*://[^\s/?#"'<>@:]*:([^\s/?#"'<>]+)@`), []string{"://"}, nil},
+	{lazyregexp.New(`[A-Za-z][A-Za-z0-9+.-]*://([^\s/?#"'<>@:]{16,})@`), []string{"://"}, nil},
+	{lazyregexp.New(`\b[Bb](?:earer|EARER|asic|ASIC)\s+([A-Za-z0-9._~+/=-]{8,})`), []string{"earer ", "EARER ", "asic ", "ASIC "}, noProse},
+	{lazyregexp.New(`\b(?:[Nn]egotiate|[Dd]igest)\s+([A-Za-z0-9._~+/=-]{8,})`), []string{"egotiate ", "igest "}, noProse},
 	// crypt(5) and its kin
-	lazyregexp.New(`(\$(?:1|2[abxy]?|5|6|7|y|gy|sha1|md5|apr1|argon2[id]*|scrypt|pbkdf2[a-z0-9-]*)\$[^\s:,;"'<>]{8,})`),
-	lazyregexp.New(`(\{(?:S?SHA(?:256|384|512)?|S?MD5|CRYPT|PBKDF2[A-Z0-9-]*)\}[A-Za-z0-9+/=.$]{8,})`),
-	lazyregexp.New(`(\beyJ[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*)*)`), // a JSON web token
-	lazyregexp.New(`(\b(?:AKIA|ASIA|AROA|AIDA|ABIA|ACCA)[A-Z0-9]{12,}\b)`),
-	lazyregexp.New(`\bcurl\b[^\n]*?\s(?:-u|--user)[ =]?["']?[^\s:"']*:([^\s"']+)`),
-	lazyregexp.New(`\bsshpass\s+-p\s*([^\s]+)`),
-	lazyregexp.New(`\b(?:mysql|mysqldump|mysqladmin|mariadb|mariadb-dump|mariadb-admin)\b[^\n]*?\s-p([^\s]+)`),
-	lazyregexp.New(`(\b(?:gh[pousr]_|github_pat_|glpat-|gldt-|glrt-|xox[abeprs]-|xapp-|sk_live_|rk_live_|sk_test_|sk-|hvs\.|hvb\.|npm_|pypi-|dop_v1_|SG\.|AIza|ya29\.|AGE-SECRET-KEY-|key-|whsec_|shpat_)[A-Za-z0-9_.-]{16,})`),
+	{lazyregexp.New(`(\$(?:1|2[abxy]?|5|6|7|y|gy|sha1|md5|apr1|argon2[id]*|scrypt|pbkdf2[a-z0-9-]*)\$[^\s:,;"'<>]{8,})`),
+		[]string{"$1$", "$2", "$5$", "$6$", "$7$", "$y$", "$gy$", "$sha1$", "$md5$", "$apr1$", "$argon2", "$scrypt$", "$pbkdf2"}, nil},
+	{lazyregexp.New(`(\{(?:S?SHA(?:256|384|512)?|S?MD5|CRYPT|PBKDF2[A-Z0-9-]*)\}[A-Za-z0-9+/=.$]{8,})`), []string{"{SHA", "{SSHA", "{MD5", "{SMD5", "{CRYPT", "{PBKDF2"}, nil},
+	{lazyregexp.New(`(\beyJ[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*)*)`), []string{"eyJ"}, nil}, // a JSON web token
+	{lazyregexp.New(`(\b(?:AKIA|ASIA|AROA|AIDA|ABIA|ACCA)[A-Z0-9]{12,}\b)`), []string{"AKIA", "ASIA", "AROA", "AIDA", "ABIA", "ACCA"}, nil},
+	{lazyregexp.New(`\bcurl\b[^\n]*?\s(?:-u|--user)[ =]?["']?[^\s:"']*:([^\s"']+)`), []string{"curl"}, nil},
+	{lazyregexp.New(`\bsshpass\s+-p\s*([^\s]+)`), []string{"sshpass"}, nil},
+	{lazyregexp.New(`\b(?:mysql|mysqldump|mysqladmin|mariadb|mariadb-dump|mariadb-admin)\b[^\n]*?\s-p([^\s]+)`), []string{"mysql", "mariadb"}, nil},
+	{lazyregexp.New(`(\b(?:gh[pousr]_|github_pat_|glpat-|gldt-|glrt-|xox[abeprs]-|xapp-|sk_live_|rk_live_|sk_test_|sk-|hvs\.|hvb\.|npm_|pypi-|dop_v1_|SG\.|AIza|ya29\.|AGE-SECRET-KEY-|key-|whsec_|shpat_)[A-Za-z0-9_.-]{16,})`),
+		[]string{"ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "gldt-", "glrt-", "xox", "xapp-", "sk_", "rk_", "sk-", "hvs.", "hvb.", "npm_", "pypi-", "dop_v1_", "SG.", "AIza", "ya29.", "AGE-SECRET", "key-", "whsec_", "shpat_"}, isToken},
 }
 
-// formHints are parts of which a text has one that matches any of forms; most texts have none.
-var formHints = []string{
-	"PRIVATE KEY", "Private-Lines", "://", "earer", "EARER", "asic", "ASIC", "egotiate", "igest", "$", "{", "eyJ", "AKIA", "ASIA", "AROA", "AIDA", "ABIA", "ACCA", "gh", "gl", "xox", "xapp", "sk", "rk_", "hv", "npm_", "pypi-", "dop_",
-	"SG.", "AIza", "ya29.", "AGE-", "key-", "whsec_", "shpat_", "curl", "sshpass", "mysql", "mariadb",
+func hasDigit(s string) bool { return strings.ContainsAny(s, "0123456789") }
+
+// isToken says no to words with a dash, and to the names of forms of keys in sshd's lists.
+func isToken(s string) bool {
+	return hasDigit(s) && !strings.HasPrefix(s, "sk-ssh-") && !strings.HasPrefix(s, "sk-ecdsa-")
 }
 
-// text masks what is secret in a text; with byForm only what has a secret's form.
-func (m *Mask) text(s string, byForm bool) string {
-	if s == "" {
-		return s
-	}
-	for _, hint := range formHints {
-		if strings.Contains(s, hint) {
-			s = m.byForm(s)
-			break
+// noProse reports whether what stands behind a scheme's name is no word of a sentence.
+func noProse(s string) bool {
+	rest := strings.TrimRight(s[1:], ".")
+	return hasDigit(s) || strings.ContainsAny(rest, "=+_~") || len(s) >= 20 || strings.ToLower(rest) != rest && strings.ToUpper(rest) != rest
+}
+
+// masked is text without a memory.
+func (m *Mask) masked(s string, byForm bool) string {
+	for i := range forms {
+		if slices.ContainsFunc(forms[i].hints, func(hint string) bool { return strings.Contains(s, hint) }) {
+			s = m.byForm(&forms[i], s)
 		}
 	}
-	if byForm {
+	if byForm || s == "" {
 		return s
 	}
 	var b strings.Builder
@@ -65,27 +79,20 @@ func (m *Mask) text(s string, byForm bool) string {
 	return b.String()
 }
 
-func (m *Mask) byForm(s string) string {
-	for _, form := range forms {
-		found := form.FindAllStringSubmatchIndex(s)
-		if found == nil {
+func (m *Mask) byForm(f *form, s string) string {
+	var b strings.Builder
+	last := 0
+	for _, found := range f.expr.FindAllStringSubmatchIndex(s) {
+		from, to := found[2], found[3]
+		if f.likely != nil && !f.likely(s[from:to]) {
 			continue
 		}
-		var b strings.Builder
-		last := 0
-		for _, f := range found {
-			from, to := f[2], f[3]
-			if strings.HasPrefix(s[from:to], "sk-ssh-") || strings.HasPrefix(s[from:to], "sk-ecdsa-") {
-				continue // the name of a form of keys, in sshd's lists of them
-			}
-			b.WriteString(s[last:from])
-			b.WriteString(m.of(s[from:to]))
-			last = to
-		}
-		b.WriteString(s[last:])
-		s = b.String()
+		b.WriteString(s[last:from])
+		b.WriteString(m.of(s[from:to]))
+		last = to
 	}
-	return s
+	b.WriteString(s[last:])
+	return b.String()
 }
 
 // maskReader reads a text line by line: KEY=VALUE, key: value, "key": "value", <key>value</key>, key value, --key value, and what goes on over several lines.
@@ -147,25 +154,48 @@ func (r *maskReader) nested(line string, indent int) string {
 	return line[:at] + r.m.of(line[at:])
 }
 
-// lineHints are parts of which a line has one, in small letters, if a name in it is secret.
-var lineHints = []string{"pass", "pw", "secret", "token", "cred", "key", "auth", "psk", "pin"}
-
+// hinted reports whether a name in a line may be secret: letters of it make one of the words that secret names have. It looks at each byte once.
 func hinted(line string) bool {
-	line = strings.ToLower(line)
-	for _, hint := range lineHints {
-		if strings.Contains(line, hint) {
-			return true
+	var last uint64 // the last 8 letters, one a byte
+	for i := range len(line) {
+		c := line[i] | 0x20
+		if c < 'a' || c > 'z' {
+			continue
 		}
-	}
-	squeezed := strings.Map(func(c rune) rune { // pass-word
-		if c >= 'a' && c <= 'z' {
-			return c
-		}
-		return -1
-	}, line)
-	for _, hint := range lineHints {
-		if strings.Contains(squeezed, hint) {
-			return true
+		last = last<<8 | uint64(c)
+		switch c {
+		case 's':
+			if last&0xffffffff == 'p'<<24|'a'<<16|'s'<<8|'s' {
+				return true
+			}
+		case 'w', 'd':
+			if last&0xffff == 'p'<<8|'w' || last&0xffffff == 'p'<<16|'w'<<8|'d' {
+				return true
+			}
+		case 't':
+			if last&0xffffff == 'r'<<16|'e'<<8|'t' { // secret
+				return true
+			}
+		case 'n':
+			if last&0xffffff == 'k'<<16|'e'<<8|'n' || last&0xffffff == 'p'<<16|'i'<<8|'n' { // token
+				return true
+			}
+		case 'y':
+			if last&0xffffff == 'k'<<16|'e'<<8|'y' {
+				return true
+			}
+		case 'h':
+			if last&0xffffffff == 'a'<<24|'u'<<16|'t'<<8|'h' {
+				return true
+			}
+		case 'k':
+			if last&0xffffff == 'p'<<16|'s'<<8|'k' {
+				return true
+			}
+		case 'l':
+			if last&0xffffff == 'i'<<16|'a'<<8|'l' { // credential
+				return true
+			}
 		}
 	}
 	return false
