@@ -168,18 +168,16 @@ func (c *call) audited(ctx context.Context, s *auditSubject, o auditOptions, e *
 	}
 	report.Notes = append(report.Notes, s.notes...)
 	if !o.since.IsZero() {
-		advise(report, func(row *parity.Row) string {
-			return fmt.Sprintf("`evenkeel history '%s/%s'` says when and on which machines; what is not meant goes with a rebuild, or with `env up`", row.Section, row.Key)
-		})
+		advise(report, "`env history SECTION/KEY` says when, and on which machines; what is not meant goes with a rebuild, or with `env up`")
 	}
 	return report, e.finish(ctx, report)
 }
 
 // advise says of differences what to do about them where it is not tiers that are compared.
-func advise(r *parity.Report, fix func(*parity.Row) string) {
+func advise(r *parity.Report, fix string) {
 	for i := range r.Rows {
 		if row := &r.Rows[i]; row.Kind == parity.Skew && row.Counts {
-			row.Fix = fix(row)
+			row.Fix = fix
 		}
 	}
 }

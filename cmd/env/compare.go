@@ -105,10 +105,11 @@ func runCompare(ctx context.Context, c *call) error {
 	if m.def != nil {
 		w.Definition = filepath.Base(m.def.File)
 	}
-	if m.side[0].what != "tier" || m.side[1].what != "tier" {
-		advise(report, func(*parity.Row) string {
-			return "rebuild what is not as it is meant to be, or bring the difference into its recipe"
-		})
+	switch a, b := m.side[0].what, m.side[1].what; {
+	case a == "image" && b == "image":
+		advise(report, "it is in the recipes, or in their locks: `env image lock --update` moves a lock to what the archives have today")
+	case a != "tier" || b != "tier":
+		advise(report, "rebuild what is not as it is meant to be, or bring the difference into its recipe")
 	}
 	if err := c.printReport(c.Stdout, report, format, w); err != nil {
 		return err
@@ -222,10 +223,17 @@ func (m *compared) withImage(ctx context.Context) (*parity.Report, error) {
 		return nil, fmt.Errorf("cannot compare %s with %s: it has no machine that is made from this recipe", m.word[0], m.word[1])
 	}
 	r, err := all.Report()
-	if err == nil {
-		r.Notes = append(r.Notes, fmt.Sprintf("%s is compared with %s in packages, files of /etc and release: more an image does not say of machines", other.label, image.label))
+	if err != nil {
+		return nil, err
 	}
-	return r, err
+	r.Baseline = image.label
+	r.Notes = append(r.Notes, fmt.Sprintf("%s is compared with %s in packages, files of /etc and release: more an image does not say of machines", other.label, image.label))
+	for i := range r.Rows {
+		if r.Rows[i].Kind == parity.Drift && r.Rows[i].Counts {
+			r.Rows[i].Fix = "rebuild it from the image, or keep the change by saying it in the recipe"
+		}
+	}
+	return r, nil
 }
 
 // ofImages are the sections that are compared with an image.

@@ -295,7 +295,22 @@ func (s *side) pick() error {
 func (m *compared) read(ctx context.Context, s *side, take func(*parity.Snapshot) error) error {
 	switch s.what {
 	case "image":
+		store, err := m.c.store(ctx)
+		if err != nil {
+			return err
+		}
+		texts, err := store.Texts(ctx, s.key)
+		if err != nil {
+			return err
+		}
 		made := parity.FromManifest(s.manifest, parity.Subject{Tier: s.label, Name: m.kindName(s), Kind: m.kindName(s)})
+		for i := range made.Sections {
+			for j := range made.Sections[i].Items {
+				if item := &made.Sections[i].Items[j]; made.Sections[i].Name == "etc" {
+					item.Body = texts[item.Key]
+				}
+			}
+		}
 		return take(&made)
 	case "file":
 		return m.c.readFiles([]string{s.file}, func(_ string, snapshot *parity.Snapshot) error {
