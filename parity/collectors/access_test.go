@@ -149,3 +149,32 @@ func TestKeysDoesNotWaitForAPipe(t *testing.T) {
 		t.Errorf("got %q, %q", raw, why)
 	}
 }
+
+// A plain user is told why, or sees what he may; nothing is taken for absent.
+func TestAPlainUserIsToldWhatHeMayNotSee(t *testing.T) {
+	if !isRoot() {
+		t.Skip("root's view is what a plain user's is held against")
+	}
+	for _, name := range []string{"cmdline", "cron", "firewall", "groups", "keys", "locale", "modules", "mounts", "ports", "sshd", "sudoers", "sysctl", "sysctl_files", "time", "users"} {
+		t.Run(name, func(t *testing.T) {
+			g := group(t, name)
+			for _, words := range shells(t) {
+				raw, why := said(t, g, "1", words...)
+				if why != "" {
+					t.Fatalf("%s: root hears %q", words[0], why)
+				}
+				all := items(t, g, raw)
+				raw, why = said(t, g, "0", plain(t, words)...)
+				if why != "" {
+					continue
+				}
+				seen := items(t, g, raw)
+				for _, item := range all {
+					if name != "ports" && itemAt(seen, item.Key).Key == "" { // ports come and go
+						t.Errorf("%s: %q is absent to a plain user", words[0], item.Key)
+					}
+				}
+			}
+		})
+	}
+}
