@@ -4,7 +4,6 @@ package ssh
 
 import (
 	"bytes"
-	"crypto/hmac"
 	"crypto/sha1" // the form of hashed names (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT) has no other
 	"encoding/base64"
 	"errors"
@@ -30,7 +29,21 @@ type Known struct {
 type knownLine struct {
 	marker string // "", cert-authority or revoked
 	hosts  []string
-	key    ssh.PublicKey
+	hashed []hashedName
+	line   string // the key in authorized_keys form
+}
+
+// hashedName is |1|SALT|HASH: HMAC-SHA1 (RFC 2104) of a name, the salt being the key. The two pads are made once: each line is tried for each host, and
+// crypto/hmac, which makes them each time, takes nearly twice as long (1,000 hosts and 3,000 lines: 3 s without it).
+type hashedName struct {
+	inner, outer [sha1.BlockSize]byte
+	hash         [sha1.Size]byte
+}
+
+func (h *hashedName) is(name string) bool {
+	var room [2 * sha1.BlockSize]byte
+	inner := sha1.Sum(append(append(room[:0], h.inner[:]...), name...))
+	return sha1.Sum(append(append(room[:0], h.outer[:]...), inner[:]...)) == h.hash
 }
 
 // HostTrust is by what a host is believed: plain keys, authorities whose certificates count while they are valid, and what is never believed. All
@@ -80,22 +93,27 @@ func (k *Known) add(data []byte) error {
 			}
 			continue
 		}
-		k.note(knownLine{marker, hosts, key})
+		k.note(knownLine{marker: marker, hosts: hosts, line: authorizedKey(key)})
 	}
 	return nil
 }
 
 func (k *Known) note(l knownLine) {
-	at := len(k.lines)
-	k.lines = append(k.lines, l)
-	for _, h := range l.hosts {
-		if strings.ContainsAny(h, "*?!|") {
-			k.patterned = append(k.patterned, at)
-			return
+	at, tried := len(k.lines), false
+	for i, h := range l.hosts {
+		l.hosts[i] = strings.ToLower(h)
+		tried = tried || strings.ContainsAny(h, "*?!|")
+		if name, ok := parseHashed(h); ok { // base64 has capitals
+			l.hashed = append(l.hashed, name)
+			l.hosts[i] = "|"
 		}
 	}
+	k.lines = append(k.lines, l)
+	if tried {
+		k.patterned = append(k.patterned, at)
+		return
+	}
 	for _, h := range l.hosts {
-		h = strings.ToLower(h)
 		k.exact[h] = append(k.exact[h], at)
 	}
 }
@@ -133,35 +151,36 @@ func KnownLines(name string, t HostTrust) string {
 
 func (k *Known) under(name string) (t HostTrust) {
 	try := func(at int) {
-		l := k.lines[at]
-		line := authorizedKey(l.key)
-		switch l.marker {
+		switch l := k.lines[at]; l.marker {
 		case "cert-authority":
-			t.Authorities = append(t.Authorities, line)
+			t.Authorities = append(t.Authorities, l.line)
 		case "revoked":
-			t.Revoked = append(t.Revoked, line)
+			t.Revoked = append(t.Revoked, l.line)
 		default:
-			t.Keys = append(t.Keys, line)
+			t.Keys = append(t.Keys, l.line)
 		}
 	}
 	for _, at := range k.exact[name] {
 		try(at)
 	}
 	for _, at := range k.patterned {
-		if matchesHosts(k.lines[at].hosts, name) {
+		if l := &k.lines[at]; l.matches(name) {
 			try(at)
 		}
 	}
 	return t
 }
 
-// matchesHosts: one of the patterns matches name and none that is negated does.
-func matchesHosts(patterns []string, name string) bool {
+// matches: one of the line's patterns matches name and none that is negated does.
+func (l *knownLine) matches(name string) bool {
 	found := false
-	for _, p := range patterns {
+	for i := range l.hashed {
+		found = found || l.hashed[i].is(name)
+	}
+	for _, p := range l.hosts {
 		p, not := strings.CutPrefix(p, "!")
 		switch {
-		case !matchesHost(p, name):
+		case !Match(p, name):
 		case not:
 			return false
 		default:
@@ -171,22 +190,25 @@ func matchesHosts(patterns []string, name string) bool {
 	return found
 }
 
-func matchesHost(pattern, name string) bool {
-	if !strings.HasPrefix(pattern, "|") {
-		return Match(strings.ToLower(pattern), name)
-	}
-	parts := strings.Split(pattern, "|") // |1|salt|hash
-	if len(parts) != 4 || parts[1] != "1" {
-		return false
+func parseHashed(pattern string) (hashedName, bool) {
+	parts := strings.Split(pattern, "|")
+	if len(parts) != 4 || parts[0] != "" || parts[1] != "1" {
+		return hashedName{}, false
 	}
 	salt, err := base64.StdEncoding.DecodeString(parts[2])
 	hash, err2 := base64.StdEncoding.DecodeString(parts[3])
-	if err != nil || err2 != nil {
-		return false
+	if err != nil || err2 != nil || len(salt) != sha1.Size || len(hash) != sha1.Size { // as OpenSSH has it
+		return hashedName{}, false
 	}
-	mac := hmac.New(sha1.New, salt)
-	mac.Write([]byte(name))
-	return hmac.Equal(mac.Sum(nil), hash)
+	h := hashedName{hash: [sha1.Size]byte(hash)}
+	for i := range h.inner {
+		var b byte
+		if i < len(salt) {
+			b = salt[i]
+		}
+		h.inner[i], h.outer[i] = b^0x36, b^0x5c
+	}
+	return h, true
 }
 
 // Match reports whether name matches pattern as OpenSSH has it: * stands for any characters, ? for one. It takes time in proportion to the product of
