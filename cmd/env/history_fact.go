@@ -166,7 +166,7 @@ func (c *call) printChanges(list []store.Change, o historyOptions) error {
 			before = minute(f.After)
 			value = factText(f.WasState, f.Was) + " " + arrow + " " + value
 		}
-		t.add(minute(f.At), before, place, parity.Fold(f.machines), value+sinceText(f.first, f.last))
+		t.add(minute(f.At), before, place, clipped(parity.Fold(f.machines)), value+sinceText(f.first, f.last))
 	}
 	if err := c.printf("%s, as audits saw it: each change came between the two times\n", oneLine(o.key)); err != nil {
 		return err

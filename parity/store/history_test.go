@@ -97,6 +97,21 @@ func TestHistoryTellsChangesAndBetweenWhichAuditsTheyCame(t *testing.T) {
 	}
 }
 
+// A machine that does not answer, or may not say it, is not one on which nothing changed; and when it answers again, that is told too.
+func TestUnreachableAndUnreadAreNeverUnchanged(t *testing.T) {
+	t.Parallel()
+	for _, gap := range []*parity.Snapshot{unreachable("ci", "web-1", "why"), snapshot("ci", "web-1", unread("packages", "why"))} {
+		s := open(t, t.TempDir())
+		for i, snapshot := range []*parity.Snapshot{snapshot("ci", "web-1", packages("nginx", "1.0")), gap, snapshot("ci", "web-1", packages("nginx", "1.0"))} {
+			keep(t, s, now.AddDate(0, 0, i), snapshot)
+		}
+		list, err := s.History(t.Context(), project, "packages", "nginx", time.Time{})
+		if err != nil || len(list) != 3 || list[1].State == store.Present || list[1].State == store.Absent || list[1].Value != "why" || list[2].WasState != list[1].State {
+			t.Errorf("got %+v, %v, want it told that it was not known", list, err)
+		}
+	}
+}
+
 func TestHistoryKnowsWhatAMachineKnows(t *testing.T) {
 	t.Parallel()
 	s := open(t, t.TempDir())

@@ -175,6 +175,29 @@ func orphans(t *testing.T, s *store.Store) int {
 	return count(t, s, "sections WHERE NOT EXISTS (SELECT 1 FROM uses WHERE section = sections.id) AND NOT EXISTS (SELECT 1 FROM cache WHERE section = sections.id)")
 }
 
+func TestKilledWhileItIsMadeItIsMadeByTheNext(t *testing.T) {
+	t.Parallel()
+	for range 12 {
+		dir := t.TempDir()
+		kills := []func() []string{victim(t, dir, "keep"), victim(t, dir, "cache")}
+		kept := map[string]bool{}
+		for _, kill := range kills {
+			time.Sleep(time.Duration(rand.IntN(8000)) * time.Microsecond)
+			for _, line := range kill() {
+				kept[line] = true
+			}
+		}
+		checkAll(t, dir, kept)
+		s := open(t, dir)
+		if v, err := s.Setting("auto_vacuum"); v != "2" || err != nil {
+			t.Errorf("got auto_vacuum %q, %v, want 2", v, err)
+		}
+		if v, err := s.Setting("journal_mode"); v != "wal" || err != nil {
+			t.Errorf("got journal_mode %q, %v, want wal", v, err)
+		}
+	}
+}
+
 func TestPruningKilledAtAnyMomentLeavesTheRestWhole(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

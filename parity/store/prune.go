@@ -5,6 +5,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"math"
 	"strconv"
 	"time"
 )
@@ -91,14 +92,15 @@ const (
 
 // shrink gives free pages back to the disk.
 func (s *Store) shrink(ctx context.Context) error {
-	for {
+	for before := math.MaxInt; ; {
 		var free int
 		if err := s.db.QueryRowContext(ctx, `PRAGMA freelist_count`).Scan(&free); err != nil {
 			return err
 		}
-		if free <= shrinkMin {
+		if free <= shrinkMin || free >= before { // others may have taken some, or made more
 			return nil
 		}
+		before = free
 		err := s.write(ctx, s.db, func(tx *sql.Tx) error {
 			return drain(tx.QueryContext(ctx, `PRAGMA incremental_vacuum(`+strconv.Itoa(min(free-shrinkMin, shrinkStep))+`)`))
 		})
