@@ -108,7 +108,6 @@ func LaneRules() []LaneRule {
 		{"firewall/* chain LIBVIRT_*", Place, "rules that libvirt writes for its networks"},
 		{"modules/*_diag", Volatile, "loaded by whoever asks for sockets"},
 		{"modules/binfmt_misc", Volatile, "loaded by whoever looks into its folder"},
-		{"units/evenkeel-external.timer", Place, "runs where a tier has hosts stand for kinds of machines, which the definition says by tier"},
 		{"timers/evenkeel-external.timer", Place, "runs where a tier has hosts stand for kinds of machines, which the definition says by tier"},
 		{"modules/*", Place, "drivers of the place's hardware; which modules are configured is compared in etc"},
 		{"cmdline/ip", Volatile, "the machine's own address"},
