@@ -17,6 +17,7 @@ type identity struct {
 
 // addIdentities remembers who has which.
 func (c *Comparison) addIdentities(id machineID, section string, items []*Item) {
+	section = strings.TrimSuffix(section, OwnSuffix)
 	for _, item := range items {
 		k := identity{section, item.Key, sha256.Sum256([]byte(content(item.Value)))}
 		c.identities[k] = append(c.identities[k], id)

@@ -25,11 +25,11 @@ func ownSeverities() []SeverityRule {
 	}
 }
 
-// severityOf is how bad a difference in section and key is.
+// severityOf is how bad a difference in section and key is. The rules for etc hold for etc_own too.
 func severityOf(rules []SeverityRule, section, key string) Severity {
-	subject := section + "/" + key
+	subject, whole := section+"/"+key, strings.TrimSuffix(section, OwnSuffix)+"/"+key
 	for _, r := range rules {
-		if matches(r.Match, subject) {
+		if matches(r.Match, subject) || matches(r.Match, whole) {
 			return r.Severity
 		}
 	}

@@ -3,9 +3,11 @@
 package collectors
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/evenkeel/evenkeel/parity"
 )
@@ -37,6 +39,7 @@ func packages() Group {
 		Script: say + rpmQuery + `if [ -s /var/lib/dpkg/status ] && have dpkg-query; then
 	echo dpkg
 	dpkg-query -W -f '${db:Status-Abbrev}	${Package}	${Architecture}	${Version}\n'
+	[ ! -e /var/lib/evenkeel/seeded ] || find /var/lib/dpkg/info -maxdepth 1 -name '*.list' -newer /var/lib/evenkeel/seeded -printf 'since\t%T@\t%f\n' 2>/dev/null | sort
 elif db=/lib/apk/db/installed && [ -r $db ] || db=/usr/lib/apk/db/installed && [ -r $db ]; then
 	echo apk
 	grep -E '^([PVAf]:|$)' $db
@@ -72,10 +75,15 @@ func parsePackages(raw []byte) ([]parity.Item, error) {
 }
 
 // parseDPKG reads db:Status-Abbrev (dpkg-query(1)): a letter each for what is wanted, for the state, and for an error. What only left its configuration is not
-// installed, and is not told: old kernels leave dozens of such.
+// installed, and is not told: old kernels leave dozens of such. When a package came is told of those that came after the machine was made; of all it would be another
+// time on each machine.
 func parseDPKG(list string, s *itemSet) {
+	since := map[string]string{} // seconds, by the name of dpkg's list of the package's files
 	for line := range strings.Lines(list) {
 		f := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
+		if len(f) == 3 && f[0] == "since" {
+			since[strings.TrimSuffix(f[2], ".list")] = f[1]
+		}
 		if len(f) != 4 || len(f[0]) < 2 || f[1] == "" {
 			continue
 		}
@@ -96,6 +104,12 @@ func parseDPKG(list string, s *itemSet) {
 			value += " reinstall-required"
 		}
 		s.join(f[1]+":"+f[2], value)
+	}
+	for i := range s.list {
+		name, _, _ := strings.Cut(s.list[i].Key, ":")
+		if n, ok := seconds(cmp.Or(since[s.list[i].Key], since[name])); ok && n < 1e11 {
+			s.list[i].Since = time.Unix(int64(n), 0).UTC().Format(time.RFC3339)
+		}
 	}
 }
 

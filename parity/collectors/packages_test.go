@@ -3,7 +3,16 @@
 package collectors_test
 
 import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
 	"testing"
+	"time"
+
+	"github.com/evenkeel/evenkeel/parity/facts/factstest"
+	"github.com/evenkeel/evenkeel/test/conformance"
 )
 
 func TestPackages(t *testing.T) { testGolden(t, "packages") }
@@ -44,4 +53,30 @@ func TestAMachineWithoutPackagesIsUnknown(t *testing.T) {
 
 func FuzzPackages(f *testing.F) {
 	fuzz(f, "packages", "dpkg\nii \ta\tamd64\t1\n", "rpm\na\tb\t0:1-2\na\tb\t1:1-2\n", "apk\nP:a\nV:1\nA:b\nf:f\n\nP:a\nV:2\nA:b\n")
+}
+
+func TestWhenAPackageCameIsToldOfThoseThatCameAfterTheMachineWasMade(t *testing.T) {
+	const raw = "dpkg\nii \ta\tamd64\t1\nii \tb\tamd64\t1\nii \tb\ti386\t1\nii \tc\tall\t1\nsince\t1795262205.1230000000\tb:i386.list\nsince\t1795262205.0\tc.list\nsince\t1e99\ta.list\n"
+	got := items(t, group(t, "packages"), []byte(raw))
+	for key, want := range map[string]string{"a:amd64": "", "b:amd64": "", "b:i386": "2026-11-21T11:56:45Z", "c:all": "2026-11-21T11:56:45Z"} {
+		if since := itemAt(got, key).Since; since != want {
+			t.Errorf("%s is there since %q, want %q", key, since, want)
+		}
+	}
+	dir := t.TempDir()
+	for name, at := range map[string]time.Time{"info/old.list": time.Unix(1795262200, 0), "seeded": time.Unix(1795262205, 0), "info/bash.list": time.Unix(1795262210, 0)} {
+		if err := errors.Join(os.MkdirAll(filepath.Join(dir, "info"), 0o755), os.WriteFile(filepath.Join(dir, name), nil, 0o644)); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(filepath.Join(dir, name), at, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err := exec.LookPath("dpkg-query")
+	conformance.Require(t, "dpkg", err)
+	g := moved(group(t, "packages"), "/var/lib/dpkg/info", dir+"/info", "/var/lib/evenkeel/seeded", dir+"/seeded")
+	said, _ := factstest.Raw(t, g, factstest.Options{})
+	if got := string(said); !strings.HasSuffix(strings.TrimSpace(got), "since\t1795262210.0000000000\tbash.list") || strings.Contains(got, "old.list") {
+		t.Errorf("got %.200q", got[max(0, len(got)-200):])
+	}
 }
