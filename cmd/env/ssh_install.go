@@ -149,7 +149,9 @@ func (c *call) writeInstalled(ctx context.Context, p *place, file string) ([]ssh
 		return nil, err
 	}
 	for i := range hosts {
-		hosts[i].Names = hosts[i].Names[1:] // web-1 alone may be another environment's
+		if len(hosts[i].Names) > 1 { // a jump host has its full name alone
+			hosts[i].Names = hosts[i].Names[1:] // web-1 alone may be another environment's
+		}
 	}
 	head := fmt.Sprintf("# Environment %s of %s, written by `evenkeel ssh-config --install`; up, start and down write it anew.\n", p.Plan.Env, oneLine(p.def.Dir))
 	return hosts, writeFile(file, append([]byte(head), ssh.ConfigBlock(hosts)...))

@@ -35,8 +35,9 @@ type Target struct {
 	Identity    *Identity     // our keys
 	Via         *Target       // jump host, or nil
 	Timeout     time.Duration // for connection and handshake; 0 means 20 s
-	FirstByte   time.Duration // for the far side's first word once the connection is open; 0 means until Timeout
-	KeepAlive   time.Duration // between probes; 0 means 15 s
+	// Awaited: the host may still boot. It is connected to again and again, until it speaks or ctx ends; Timeout is for the handshake then.
+	Awaited   bool
+	KeepAlive time.Duration // between probes; 0 means 15 s
 	// DialContext replaces net.Dialer where no address can be dialled; nil: TCP.
 	DialContext func(ctx context.Context) (net.Conn, error)
 }
@@ -90,6 +91,13 @@ func dialOnce(ctx context.Context, t Target, tr *trust, keys []key) (_ *Client, 
 			}
 		}()
 	}
+	var raw net.Conn
+	if t.Awaited {
+		raw, err = knock(ctx, func(ctx context.Context) (net.Conn, error) { return t.connect(ctx, via) })
+		if err != nil {
+			return nil, &dialError{"reach " + t.name(), t.Address, ErrUnreachable, err}
+		}
+	}
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("no answer within %v: %w", timeout, context.DeadlineExceeded))
 	defer cancel()
 	unreachable := func(err error) error {
@@ -98,12 +106,10 @@ func dialOnce(ctx context.Context, t Target, tr *trust, keys []key) (_ *Client, 
 		}
 		return &dialError{"reach " + t.name(), t.Address, ErrUnreachable, err}
 	}
-	raw, err := t.connect(ctx, via)
-	if err != nil {
-		return nil, unreachable(err)
-	}
-	if t.FirstByte > 0 {
-		ctx, raw = heard(ctx, raw, t.FirstByte)
+	if raw == nil {
+		if raw, err = t.connect(ctx, via); err != nil {
+			return nil, unreachable(err)
+		}
 	}
 	stop := context.AfterFunc(ctx, func() {
 		_ = raw.Close()
@@ -134,27 +140,6 @@ func dialOnce(ctx context.Context, t Target, tr *trust, keys []key) (_ *Client, 
 		return nil, &dialError{fmt.Sprintf("log in to %s as %s", t.name(), t.User), t.Address, ErrAuth, errors.New("we have none; name one with --identity or start an agent")}
 	}
 	return nil, &dialError{fmt.Sprintf("log in to %s as %s", t.name(), t.User), t.Address, ErrAuth, err}
-}
-
-// heard bounds the wait for the first byte that comes over conn: the context returned ends when none came within the time given, or with ctx.
-func heard(ctx context.Context, conn net.Conn, within time.Duration) (context.Context, net.Conn) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	timer := time.AfterFunc(within, func() { cancel(fmt.Errorf("connected, but no word within %v: %w", within, context.DeadlineExceeded)) })
-	return ctx, &firstRead{Conn: conn, timer: timer}
-}
-
-// firstRead stops its timer at the first byte read.
-type firstRead struct {
-	net.Conn
-	timer *time.Timer
-}
-
-func (l *firstRead) Read(b []byte) (int, error) {
-	n, err := l.Conn.Read(b)
-	if n > 0 || err != nil {
-		l.timer.Stop()
-	}
-	return n, err
 }
 
 // connect opens the bytes under the connection.

@@ -183,8 +183,13 @@ func TestOpenSSHReachesMachinesThatExist(t *testing.T) {
 			t.Errorf("ssh %s: %v: %s\n%s", name, err, out, text)
 		}
 	}
+	f.run(0, "ssh-config", "--install", "--tier", "prod")
+	config = filepath.Join(f.home, ".ssh", "config")
+	if out, err := run("db-1.shop.prod"); err != nil || strings.TrimSpace(out) != "here" {
+		t.Errorf("ssh db-1.shop.prod by the installed file: %v: %s", err, out)
+	}
 	f.keys[0], f.keys[1] = f.keys[1], f.keys[0]
-	if out, err := run("web-2"); err == nil {
+	if out, err := run("web-2.shop.prod"); err == nil || !strings.Contains(out, "REMOTE HOST IDENTIFICATION HAS CHANGED") {
 		t.Errorf("ssh believes a changed key: %s", out)
 	}
 }
