@@ -98,7 +98,8 @@ func (m *Mask) byForm(f *form, s string) string {
 // maskReader reads a text line by line: KEY=VALUE, key: value, "key": "value", <key>value</key>, key value, --key value, and what goes on over several lines.
 type maskReader struct {
 	m       *Mask
-	quote   string // a secret in these quotes goes on
+	quote   string // a secret in these quotes goes on ...
+	quoted  int    // ... for so many lines at most
 	block   int    // the indentation of a secret's name whose value is the lines below it that are further in; -1: none
 	literal bool   // ... and those lines are text, in which nothing is a name
 	goesOn  bool   // a secret's line ended in a backslash
@@ -109,17 +110,19 @@ func (r *maskReader) line(line string) string {
 	indent := len(line) - len(strings.TrimLeft(line, " \t"))
 	switch {
 	case r.quote != "":
-		end := closing(line, r.quote)
-		if end < 0 {
-			return r.m.of(line)
-		}
-		rest := line[end:]
+		// What stands behind the closing quote may be within another's: all of the line goes. And what looks like a quote may be none: names count.
+		quote, quoted := r.quote, r.quoted-1
 		r.quote = ""
-		return r.m.of(line[:end]) + rest
+		r.settings(line)
+		if quoted > 0 && closing(line, quote) < 0 {
+			r.quote, r.quoted = quote, quoted
+		}
+		return line[:indent] + r.m.of(line[indent:])
 	case r.goesOn:
+		r.settings(line)
 		r.goesOn = strings.HasSuffix(line, `\`)
 		return line[:indent] + r.m.of(line[indent:])
-	case r.block >= 0 && strings.TrimSpace(line) == "":
+	case r.block >= 0 && strings.Trim(line, " \t") == "":
 		return line
 	case r.block >= 0 && indent > r.block:
 		return r.nested(line, indent)
@@ -227,7 +230,7 @@ func (r *maskReader) settings(line string) string {
 		if !secret {
 			continue
 		}
-		if block := strings.TrimSpace(value); c == ':' && (block == "" || block[0] == '|' || block[0] == '>' && quote == "") {
+		if block := strings.Trim(value, " \t"); c == ':' && (block == "" || block[0] == '|' || block[0] == '>' && quote == "") {
 			r.literal = block != ""
 			r.block = len(line) - len(strings.TrimLeft(line, " \t"))
 			if strings.HasPrefix(line[r.block:], "- ") {
@@ -242,7 +245,7 @@ func (r *maskReader) settings(line string) string {
 		b.WriteString(r.m.of(value))
 		done = to
 		if quote != "" && to == len(line) && closing(line[from:], quote) < 0 {
-			r.quote = quote
+			r.quote, r.quoted = quote, 100 // a key of 4096 bits takes 52
 		}
 		if quote == "" && strings.HasSuffix(value, `\`) {
 			r.goesOn = true
