@@ -361,6 +361,63 @@ func TestSnapshotsEndsWithTheErrorOfItsTaker(t *testing.T) {
 	}
 }
 
+func TestCancelledInTheMiddleItSaysSoAndKeepsNothing(t *testing.T) {
+	t.Parallel()
+	s := open(t, t.TempDir())
+	var list []*parity.Snapshot
+	for i := range 3000 {
+		list = append(list, snapshot("ci", fmt.Sprintf("web-%d", i), packages("a", fmt.Sprint(i))))
+	}
+	a := keep(t, s, now, list...)
+	before := count(t, s, "sections")
+	r, err := s.Begin(t.Context(), project, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Discard()
+	for _, snapshot := range list {
+		snapshot.Sections = []parity.Section{packages("b", snapshot.Subject.Name)}
+		if err := r.Add(t.Context(), snapshot); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, after := range []time.Duration{0, time.Millisecond, 10 * time.Millisecond, 40 * time.Millisecond} {
+		ctx, cancel := context.WithCancel(t.Context())
+		timer := time.AfterFunc(after, cancel)
+		_, err := r.Finish(ctx, &parity.Report{})
+		if timer.Stop(); err == nil {
+			cancel()
+			break // it was quicker
+		}
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("after %s: got %v, want it cancelled", after, err)
+		}
+		if n := count(t, s, "sections"); n != before || count(t, s, "audits") != 1 {
+			t.Errorf("after %s: got %d sections, want %d and no audit more", after, n, before)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	n := 0
+	err = s.Snapshots(ctx, a.ID, func(*parity.Snapshot) error {
+		if n++; n == 3 {
+			cancel()
+		}
+		return nil
+	})
+	if !errors.Is(err, context.Canceled) || n > 100 {
+		t.Errorf("Snapshots: got %v after %d, want it cancelled", err, n)
+	}
+	for what, err := range map[string]error{
+		"History": second(s.History(ctx, project, "packages", "a", time.Time{})), "Keys": second(s.Keys(ctx, project, "a", 9)), "Audits": second(s.Audits(ctx, project, time.Time{})),
+		"Prune": second(s.Prune(ctx, store.DefaultKeep())), "Open": second(store.Open(ctx, t.TempDir())),
+	} {
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: got %v, want it cancelled", what, err)
+		}
+	}
+	whole(t, s)
+}
+
 func TestNobodyElseMayReadIt(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "parity")
