@@ -7,7 +7,10 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"os"
+	"path/filepath"
+	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -17,16 +20,34 @@ func auditKey(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: audit-key NAME")
 	}
-	public, private, err := ed25519.GenerateKey(rand.Reader)
-	ts.Check(err)
-	key, err := x509.MarshalPKCS8PrivateKey(private)
-	ts.Check(err)
-	pub, err := x509.MarshalPKIXPublicKey(public)
-	ts.Check(err)
-	for _, f := range []struct {
-		name, kind string
-		der        []byte
-	}{{args[0] + ".key", "PRIVATE KEY", key}, {args[0] + ".pub", "PUBLIC KEY", pub}} {
-		ts.Check(os.WriteFile(ts.MkAbs(f.name), pem.EncodeToMemory(&pem.Block{Type: f.kind, Bytes: f.der}), 0o600))
+	ts.Check(writeAuditKey(ts.MkAbs(args[0])))
+}
+
+// auditKeyIn makes a key in dir and returns its file.
+func auditKeyIn(t *testing.T, dir string) string {
+	t.Helper()
+	name := filepath.Join(dir, "audit")
+	if err := writeAuditKey(name); err != nil {
+		t.Fatal(err)
 	}
+	return name + ".key"
+}
+
+func writeAuditKey(name string) error {
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return err
+	}
+	key, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		return err
+	}
+	pub, err := x509.MarshalPKIXPublicKey(public)
+	if err != nil {
+		return err
+	}
+	return errors.Join(
+		os.WriteFile(name+".key", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}), 0o600),
+		os.WriteFile(name+".pub", pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: pub}), 0o600),
+	)
 }

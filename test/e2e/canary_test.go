@@ -155,6 +155,13 @@ func TestNoSecretIsLeftAnywhereButInItsMachinesFile(t *testing.T) {
 	} {
 		run(0, args...)
 	}
+	// A fake machine has no package manager, so not all of it can be read.
+	run(3, "audit", "--offline", "-v", "--out", root+"/audit", "--snapshots", "--sign", auditKeyIn(t, root))
+	run(3, "audit", "--offline", "--json")
+	run(3, "facts", "-o", root+"/facts.json", "-v")
+	if got := listen(t, root, sources...); got != 13 {
+		t.Errorf("%d files of machines hold a setting or a secret, want 13: an audit wrote one", got)
+	}
 	s.env[1] = "DB_SECRET="
 	run(1, "up", "-v")
 	s.env[1] = "DB_SECRET=" + canaries["OF_DB"]
