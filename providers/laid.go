@@ -17,6 +17,9 @@ import (
 // list, and no machine. Left out is what cannot be said so: /etc/hosts, of which only a block is laid; certificates, of which a machine keeps its own; and
 // secrets, since a plain digest of a short one gives it away.
 func (c *Core) Laid(ctx context.Context) (map[string]map[string]string, error) {
+	if c.Plugin.Traits.ReadOnly {
+		return nil, nil // nothing is laid there
+	}
 	have, err := c.found(ctx)
 	if err != nil {
 		return nil, err

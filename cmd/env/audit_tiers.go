@@ -25,6 +25,7 @@ type tierPlace struct {
 	*place
 	machines []providers.Status // that exist
 	laid     map[string]map[string]string
+	planned  map[string]string // name -> kind, where the place and not the definition gives the names; else nil
 }
 
 func (t *tierPlace) close() {
@@ -50,13 +51,16 @@ func (c *call) listTiers(ctx context.Context, s *auditSubject) {
 				return nil
 			}
 			t.Laid = s.tiers[i].laid
+			if planned := s.tiers[i].planned; planned != nil {
+				t.Planned = planned
+			}
 			return nil
 		})
 	}
 	_ = g.Wait() // each said in its tier what went wrong
 	given := map[string]map[string]string{}
 	for i, t := range s.tiers {
-		if t.place != nil {
+		if t.place != nil && !t.Plugin.Traits.ReadOnly {
 			given[s.policy.Tiers[i].Name] = parity.GivenKeys(t.Logins())
 		}
 	}
@@ -77,6 +81,14 @@ func (c *call) listTier(ctx context.Context, s *auditSubject, t *tierPlace, name
 		if m.State != "" && !roles[m.Role()] {
 			roles[m.Role()] = true
 			t.machines = append(t.machines, m)
+		}
+	}
+	if t.Plugin.Traits.ReadOnly {
+		t.planned = map[string]string{}
+		for _, m := range all {
+			if m.Planned {
+				t.planned[m.Name] = m.Kind
+			}
 		}
 	}
 	t.laid, err = t.Laid(ctx)
