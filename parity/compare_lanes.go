@@ -117,6 +117,7 @@ func LaneRules() []LaneRule {
 		{"cmdline/*", Place, "the boot way of the place adds console and root device"},
 		{"boot/*", Volatile, "of this boot; ages are judged by themselves"},
 		{"birth/*", Volatile, "of this machine; ages are judged by themselves"},
+		{"conffiles/*", Volatile, "says which files of packages were changed; that they were is told by etc, once"},
 		{"settled/*", Volatile, "digests with a salt of the machine's own"},
 		{"updates/*", Volatile, "judged as a finding of its own"},
 		{"units/getty@tty*", Place, "consoles that the place has"},

@@ -9,7 +9,7 @@ import (
 // conffiles are configuration files of packages that are not as the package brought them. rpm -V would read every file of the system, and with --noconfig leave out these.
 func conffiles() Group {
 	return Group{
-		Name: "conffiles", Lane: parity.Stable,
+		Name: "conffiles", Lane: parity.Volatile,
 		About: "configuration files of packages that were changed or taken away: of dpkg by its own digests, of rpm by those in its database",
 		Script: say + rpmQuery + `have awk || unknown 'awk is needed'
 told() {
