@@ -50,6 +50,7 @@ done
 for f in /lib/modules/*/modules.dep; do
 	[ ! -e "$f" ] || { f=${f%/*} && echo "modules ${f##*/}"; }
 done
+for f in /sys/kernel/livepatch/*; do [ ! -e "$f" ] || echo "livepatch ${f##*/}"; done
 for f in /run/reboot-required /var/run/reboot-required /run/reboot-needed; do
 	[ ! -e $f ] || { echo "reboot $f"; show for $f.pkgs; break; }
 done
@@ -111,6 +112,7 @@ func parseSystem(raw []byte) ([]parity.Item, error) {
 		newest = newestKernel(said["modules"], said.first("kernel"))
 	}
 	s.put("kernel_newest", newest)
+	s.put("kernel_livepatch", strings.Join(slices.Compact(slices.Sorted(slices.Values(said["livepatch"]))), ", "))
 	s.put("reboot_pending", said.reboot(newest))
 	s.put("cpus", said.cpus())
 	s.put("memory", said.memory())

@@ -49,6 +49,18 @@ func TestRebootPending(t *testing.T) {
 	}
 }
 
+// A patched kernel is still the one that was booted: three figures, none of which says the others.
+func TestRunningInstalledAndLivepatchedKernelsAreThreeFacts(t *testing.T) {
+	got := items(t, group(t, "os"), []byte("release ID=ubuntu\nkernel 6.8.0-45-generic\ninstalled 6.8.0-45-generic\ninstalled 6.8.0-48-generic\nlivepatch lkp_Ubuntu_6_8_0_45_45_generic_107\nlivepatch a"))
+	for key, want := range map[string]string{
+		"kernel": "6.8.0-45-generic", "kernel_newest": "6.8.0-48-generic", "kernel_livepatch": "a, lkp_Ubuntu_6_8_0_45_45_generic_107", "reboot_pending": "kernel 6.8.0-45-generic runs, 6.8.0-48-generic is installed",
+	} {
+		if value(got, key) != want {
+			t.Errorf("%s is %q, want %q", key, value(got, key), want)
+		}
+	}
+}
+
 func TestSizeOfAMachine(t *testing.T) {
 	cases := map[string]struct{ raw, cpus, memory string }{
 		"a virtual machine":             {"online 0-1\nram 00001000-0009fbff\nram 00100000-1ffdffff\nmemory 485012 kB", "2", "512 MiB"},
