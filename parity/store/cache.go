@@ -43,7 +43,7 @@ func (s *Store) Known(ctx context.Context, most int) ([]string, error) {
 	rows, err := s.quick.QueryContext(ctx, `SELECT raw FROM cache WHERE (script, key_id) = (SELECT script, key_id FROM cache ORDER BY used DESC LIMIT 1)
 		GROUP BY raw ORDER BY max(coalesce((SELECT machines FROM uses WHERE uses.section = cache.section ORDER BY audit DESC LIMIT 1), 0) > 1) DESC, max(used) DESC, raw LIMIT ?`, max(0, most))
 	if err != nil {
-		return nil, s.failure("read", "the cache of facts", err)
+		return nil, s.failure("read", "the cache of facts", cancelled(ctx, err))
 	}
 	defer rows.Close()
 	for rows.Next() {
@@ -53,7 +53,7 @@ func (s *Store) Known(ctx context.Context, most int) ([]string, error) {
 		}
 		list = append(list, raw)
 	}
-	return list, s.failure("read", "the cache of facts", rows.Err())
+	return list, s.failure("read", "the cache of facts", cancelled(ctx, rows.Err()))
 }
 
 // Section is one that was kept; of what Keep was given, it may have been let go since.
@@ -69,7 +69,7 @@ func (s *Store) Section(ctx context.Context, id facts.SectionID) (section parity
 		section, _, err = s.codec.decodeSection(sum, body)
 	}
 	if err != nil {
-		return parity.Section{}, false, s.failure("read", "the cache of facts", err)
+		return parity.Section{}, false, s.failure("read", "the cache of facts", cancelled(ctx, err))
 	}
 	if time.Since(time.UnixMicro(used)) > cacheGrain {
 		s.cache.mu.Lock()

@@ -202,7 +202,7 @@ func flock(ctx context.Context, f *os.File) error {
 		}
 		select {
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return ctx.Err()
 		case <-time.After(10 * time.Millisecond):
 		}
 	}

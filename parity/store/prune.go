@@ -95,7 +95,7 @@ func (s *Store) shrink(ctx context.Context) error {
 	for before := math.MaxInt; ; {
 		var free int
 		if err := s.db.QueryRowContext(ctx, `PRAGMA freelist_count`).Scan(&free); err != nil {
-			return err
+			return cancelled(ctx, err)
 		}
 		if free <= shrinkMin || free >= before { // others may have taken some, or made more
 			return nil

@@ -52,7 +52,7 @@ func (s *Store) Begin(_ context.Context, project string, at time.Time) (*Recordi
 // Recording can only be discarded.
 func (r *Recording) Add(ctx context.Context, s *parity.Snapshot) error {
 	if err := ctx.Err(); err != nil {
-		return context.Cause(ctx)
+		return err
 	}
 	if r.spool == nil {
 		return errors.New("cannot keep a snapshot: the recording has ended")

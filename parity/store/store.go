@@ -64,7 +64,7 @@ func (s *Store) write(ctx context.Context, db *sql.DB, f func(*sql.Tx) error) er
 	case s.writing <- struct{}{}:
 		defer func() { <-s.writing }()
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return ctx.Err()
 	}
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
@@ -72,9 +72,9 @@ func (s *Store) write(ctx context.Context, db *sql.DB, f func(*sql.Tx) error) er
 	}
 	defer func() { _ = tx.Rollback() }() // after Commit it does nothing
 	if err := f(tx); err != nil {
-		return err
+		return cancelled(ctx, err)
 	}
-	return tx.Commit()
+	return cancelled(ctx, tx.Commit())
 }
 
 // read runs f on the store as it is at one moment, whatever is written or pruned meanwhile.
@@ -84,7 +84,15 @@ func (s *Store) read(ctx context.Context, f func(*sql.Tx) error) error {
 		return err
 	}
 	defer func() { _ = tx.Rollback() }() // there is nothing to commit
-	return f(tx)
+	return cancelled(ctx, f(tx))
+}
+
+// cancelled is ctx's error where that is why err came: what a cancelled transaction is used for fails in several ways.
+func cancelled(ctx context.Context, err error) error {
+	if _, theirs := errors.AsType[own](err); err != nil && ctx.Err() != nil && !theirs {
+		return ctx.Err()
+	}
+	return err
 }
 
 // failure is err as the user is told it; nil stays nil, and the error of the caller's own function (see own) what it is.
