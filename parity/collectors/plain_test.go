@@ -21,7 +21,9 @@ func FuzzTime(f *testing.F) {
 	fuzz(f, "time", "zone ../usr/share/zoneinfo/UTC\nname UTC\nadjtime LOCAL\nkeeper chronyd\nrule UTC0")
 }
 func FuzzTimeOwn(f *testing.F) { fuzz(f, "time_own", "yes", "no") }
-func FuzzLocale(f *testing.F)  { fuzz(f, "locale", "set LANG=\"C.UTF-8\"\nset export LC_ALL='C'\nset #x=y") }
+func FuzzLocale(f *testing.F) {
+	fuzz(f, "locale", "set LANG=\"C.UTF-8\"\nset export LC_ALL='C'\nset #x=y")
+}
 func FuzzModules(f *testing.F) { fuzz(f, "modules", "ext4\nvirtio_net\next4") }
 func FuzzCmdline(f *testing.F) {
 	fuzz(f, "cmdline", `BOOT_IMAGE=/vmlinuz console=tty0 console=ttyS0 dyndbg="file a +p" -- x y`)

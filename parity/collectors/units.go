@@ -111,11 +111,11 @@ func parseUnits(raw []byte) ([]parity.Item, error) {
 			}
 		case f[0] == "=":
 			loaded = true
-			if len(f) == 7 && !isPassing(f[1]) {
+			// What is made at boot of the command line, fstab and what the machine has is the place's, but for services made of init scripts.
+			if len(f) == 7 && !isPassing(f[1]) && (f[2] != "generated" || strings.HasSuffix(f[1], ".service") && !strings.Contains(f[1], "@")) {
 				of(f[1]).seen(f[2:])
 			}
 		case f[1] == "transient" || isPassing(f[0]) || f[1] == "generated" && (!strings.HasSuffix(f[0], ".service") || strings.Contains(f[0], "@")):
-			// What is made of fstab and the command line is the place's; the section mounts has it.
 		default:
 			of(f[0]).file = f[1]
 		}
@@ -173,7 +173,7 @@ func (u *unit) seen(f []string) {
 
 func (u *unit) String() string {
 	file, active := u.file, u.active
-	if active == "inactive" && !strings.HasPrefix(file, "enabled") && file != "linked" && file != "generated" {
+	if (active == "inactive" || active == "skipped") && !strings.HasPrefix(file, "enabled") && file != "linked" && file != "generated" {
 		active = "" // nobody said that it is to run
 	}
 	if active == "" && !u.replaced && len(u.dropIns) == 0 && (file == "static" || file == "alias") {
