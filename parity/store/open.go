@@ -74,7 +74,7 @@ CREATE INDEX cache_section ON cache (section);
 // Open opens the store in dir, which it makes, 0700, where it is not there. A file of a newer format is refused, and so is one that is damaged or another's;
 // none of them is changed.
 func Open(ctx context.Context, dir string) (_ *Store, err error) {
-	s := &Store{dir: dir, file: File, writing: make(chan struct{}, 1), codec: newCodec(),
+	s := &Store{dir: dir, writing: make(chan struct{}, 1), codec: newCodec(),
 		cache: cache{used: map[facts.SectionID]bool{}, rows: cacheRows, bytes: cacheBytes}}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, s.failure("open", "the store of audits", err)
@@ -104,7 +104,7 @@ func (s *Store) pool(synchronous string, wait time.Duration) (*sql.DB, error) {
 		"_busy_timeout": {fmt.Sprint(wait.Milliseconds())}, "_foreign_keys": {"1"}, "_synchronous": {synchronous}, "_txlock": {"immediate"}, "_defensive": {"1"},
 		"mode": {"rw"}, // prepare makes it, with its mode
 	}
-	name := url.URL{Scheme: "file", Path: filepath.Join(s.dir, s.file), RawQuery: q.Encode()}
+	name := url.URL{Scheme: "file", Path: filepath.Join(s.dir, File), RawQuery: q.Encode()}
 	db, err := sql.Open("sqlite", name.String())
 	if err != nil {
 		return nil, err
@@ -154,7 +154,7 @@ func (s *Store) recognize(ctx context.Context) (bool, error) {
 	err := s.read(ctx, func(tx *sql.Tx) error {
 		return tx.QueryRowContext(ctx, `SELECT * FROM pragma_application_id, pragma_user_version, (SELECT count(*) FROM sqlite_schema)`).Scan(&id, &version, &tables)
 	})
-	file := filepath.Join(s.dir, s.file)
+	file := filepath.Join(s.dir, File)
 	switch {
 	case err != nil:
 		return false, err
@@ -174,7 +174,7 @@ func (s *Store) recognize(ctx context.Context) (bool, error) {
 // file0600 makes the file, or takes from others what they may do to it. A file that is there is not opened: closing it would give up the locks that SQLite holds on
 // it for this process.
 func (s *Store) file0600() error {
-	name := filepath.Join(s.dir, s.file)
+	name := filepath.Join(s.dir, File)
 	info, err := os.Stat(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

@@ -12,15 +12,10 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"time"
-
-	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/evenkeel/evenkeel/parity"
 	"github.com/evenkeel/evenkeel/parity/facts"
-	"github.com/evenkeel/evenkeel/providers"
 )
 
 // File is the store's name in its folder. SQLite lays two more beside it while it is open.
@@ -28,12 +23,12 @@ const File = "audits.db"
 
 // Store is an opened file. It is safe for concurrent use, also by several processes. It is a facts.Cache too. Close it.
 type Store struct {
-	dir, file string
-	db        *sql.DB       // commits are on the disk when they return
-	quick     *sql.DB       // for the cache: commits are whole, and may be lost with the computer's power
-	writing   chan struct{} // held by who writes: in one process they line up here, not in SQLite's waiting by the clock
-	codec     *codec
-	cache     cache
+	dir     string
+	db      *sql.DB       // commits are on the disk when they return
+	quick   *sql.DB       // for the cache: commits are whole, and may be lost with the computer's power
+	writing chan struct{} // held by who writes: in one process they line up here, not in SQLite's waiting by the clock
+	codec   *codec
+	cache   cache
 }
 
 var _ facts.Cache = (*Store)(nil)
@@ -48,9 +43,6 @@ type Audit struct {
 	Verdict string    `json:"verdict"` // its report's
 	Counted int       `json:"findings"`
 }
-
-// ErrNoAudit is what asking for an audit that was not kept, or no longer is, ends with.
-var ErrNoAudit = errors.New("no such audit is kept")
 
 // Close ends the use of the file. What was kept is on the disk already; which cached sections were used last is written now.
 func (s *Store) Close() error {
@@ -86,66 +78,6 @@ func (s *Store) read(ctx context.Context, f func(*sql.Tx) error) error {
 	defer func() { _ = tx.Rollback() }() // there is nothing to commit
 	return cancelled(ctx, f(tx))
 }
-
-// cancelled is ctx's error where that is why err came: what a cancelled transaction is used for fails in several ways.
-func cancelled(ctx context.Context, err error) error {
-	if _, theirs := errors.AsType[own](err); err != nil && ctx.Err() != nil && !theirs {
-		return ctx.Err()
-	}
-	return err
-}
-
-// failure is err as the user is told it; nil stays nil, and the error of the caller's own function (see own) what it is.
-func (s *Store) failure(op, subject string, err error) error {
-	if err == nil {
-		return nil
-	}
-	if o, ok := errors.AsType[own](err); ok {
-		return o.error
-	}
-	if said, ok := errors.AsType[*providers.Error](err); ok {
-		return said
-	}
-	e := &providers.Error{Code: providers.Internal, Op: op, Subject: subject, Err: err}
-	file := filepath.Join(s.dir, s.file)
-	code := 0
-	if failed, ok := errors.AsType[*sqlite.Error](err); ok {
-		code = failed.Code() & 0xff // the rest of the bits say more of the same
-	}
-	damage, damaged := errors.AsType[damagedError](err)
-	switch {
-	case damaged, code == sqlite3.SQLITE_CORRUPT, code == sqlite3.SQLITE_NOTADB:
-		if !damaged {
-			damage = damagedError(err.Error())
-		}
-		e.Err = fmt.Errorf("%s is damaged: %w", file, damage)
-		e.Hint = fmt.Sprintf("nothing in it was changed; move it away together with %s-wal and %s-shm, and the next audit begins a new one; `sqlite3 FILE .recover` may read what is left",
-			s.file, s.file)
-	case code == sqlite3.SQLITE_BUSY:
-		e.Code, e.Err = providers.Unavailable, fmt.Errorf("another process is writing to %s and has not ended in time", file)
-		e.Hint = "try again; `fuser " + file + "` says who it is"
-	case code == sqlite3.SQLITE_FULL:
-		e.Code, e.Err = providers.Exhausted, fmt.Errorf("there is no room left for %s", file)
-		e.Hint = "make room on the disk; what was kept before is still there"
-	case errors.Is(err, ErrNoAudit):
-		e.Code, e.Hint = providers.NotFound, "`evenkeel history` lists those that are kept"
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return err
-	}
-	return e
-}
-
-// damagedError says what in the file cannot be what was written.
-type damagedError string
-
-func (e damagedError) Error() string { return string(e) }
-
-func damagedf(format string, args ...any) error { return damagedError(fmt.Sprintf(format, args...)) }
-
-// own is an error of the caller's function, which is returned as it is.
-type own struct{ error }
-
-func (o own) Unwrap() error { return o.error }
 
 // scanAudit reads one row of auditColumns.
 func scanAudit(row interface{ Scan(...any) error }) (a Audit, err error) {
@@ -217,13 +149,6 @@ func (s *Store) Report(ctx context.Context, audit int64) (*parity.Report, error)
 }
 
 func auditName(id int64) string { return fmt.Sprintf("audit %d", id) }
-
-func none(err error) error {
-	if errors.Is(err, sql.ErrNoRows) {
-		return ErrNoAudit
-	}
-	return err
-}
 
 // micros is t as the store has it; no time is before all.
 func micros(t time.Time) int64 {
