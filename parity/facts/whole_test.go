@@ -127,3 +127,17 @@ exec setpriv --reuid nobody --regid nogroup --clear-groups sh -c "$(cat line)" <
 		}
 	}
 }
+
+func TestTheDocumentNamesEverySection(t *testing.T) {
+	text, err := os.ReadFile("../../docs/facts.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want strings.Builder
+	for _, g := range collectors.All() {
+		fmt.Fprintf(&want, "| `%s` | %s | %s |\n", g.Name, g.Lane, g.About)
+	}
+	if _, table, _ := strings.Cut(string(text), "|---|---|---|\n"); table != want.String() {
+		t.Errorf("the table of sections in docs/facts.md must be:\n%s", want.String())
+	}
+}
