@@ -13,6 +13,7 @@ import (
 
 	"github.com/evenkeel/evenkeel/envs"
 	"github.com/evenkeel/evenkeel/internal/problem"
+	"github.com/evenkeel/evenkeel/internal/progress"
 	"github.com/evenkeel/evenkeel/parity"
 	"github.com/evenkeel/evenkeel/providers"
 )
@@ -130,9 +131,13 @@ func (c *call) readTiers(ctx context.Context, s *auditSubject, o collectOptions,
 			continue
 		}
 		g.Go(func() error {
+			e := progress.Event{Subject: s.policy.Tiers[i].Name, Stage: "read", Total: int64(len(t.machines))}
+			s.tell.Emit(e)
 			return c.collect(gctx, t.place, t.machines, o, func(snapshot *parity.Snapshot) error {
 				mu.Lock()
 				defer mu.Unlock()
+				e.Done++
+				s.tell.Emit(e)
 				return take(snapshot)
 			})
 		})

@@ -171,7 +171,9 @@ func (c *call) lookStale(ctx context.Context) (*place, *overdue, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	err = p.Knows(c.args)
+	if err = p.Knows(c.args); err == nil && p.Plugin.Traits.ReadOnly {
+		err = providers.ReadOnlyError(p.Plugin.Name, "rebuild", "environment "+p.Plan.Env)
+	}
 	var o *overdue
 	if err == nil {
 		o, err = c.overdue(ctx, p, time.Now())
