@@ -76,3 +76,15 @@ func TestLanesOfWhatMoves(t *testing.T) {
 		}
 	}
 }
+
+func TestHostsOfEachMachinesOwnAreComparedByMeaning(t *testing.T) {
+	at := func(tier, name, hosts string) parity.Snapshot {
+		return snap(tier, name, plainBox().with("etc_own", "/etc/hosts", "body:"+hosts))
+	}
+	p := parity.Policy{Baseline: "production"}
+	wantRows(t, compare(t, p, at("production", "web-1", "127.0.0.1 localhost\n127.0.1.1 web-1\n"), at("staging", "web-1", "127.0.1.1 web-2\n127.0.0.1\tlocalhost # x\n")))
+	r := compare(t, p, at("production", "web-1", "127.0.0.1 localhost\n127.0.1.1 web-1\n"), at("staging", "web-1", "127.0.0.1 localhost\n10.9.9.9 db\n"))
+	if len(r.Rows) != 1 || r.Rows[0].Severity != parity.Config || !strings.Contains(r.Rows[0].Diff, "10.9.9.9") {
+		t.Errorf("got %+v", r.Rows)
+	}
+}

@@ -172,7 +172,7 @@ func (vs *views) make(section *Section, s *Snapshot) seen {
 		if lane != Stable && lane != Place || s.Subject.HostKernel && ofKernel(section.Name, item.Key) {
 			continue
 		}
-		if lane == Stable && item.Body == "" && section.Name == "etc" && appended(item.Key) {
+		if lane == Stable && item.Body == "" && strings.TrimSuffix(section.Name, OwnSuffix) == "etc" && appended(item.Key) {
 			lane = Place // Settle adds to it: without its text nothing can be said between tiers
 		}
 		f := fact{key: item.Key, value: item.Value, body: item.Body, since: item.Since, unknown: item.Unknown, place: lane == Place}

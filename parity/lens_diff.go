@@ -19,7 +19,7 @@ func diffOf(section, key string, want, got *fact, from, to string) string {
 	if want.body == "" || got.body == "" {
 		return ""
 	}
-	if l := lensOf(key); section == "etc" && l.read != nil {
+	if l := lensOf(key); strings.TrimSuffix(section, OwnSuffix) == "etc" && l.read != nil {
 		a, okA := l.meaning(want.body)
 		b, okB := l.meaning(got.body)
 		if okA && okB {

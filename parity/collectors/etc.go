@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -21,7 +22,7 @@ func etc() Group {
 		About: "files, links and folders below /etc: mode, owner, digest, target; the text of small ones. Private keys, password hashes and secrets are not opened",
 		Script: files + texts + `have find sort sha256sum || unknown 'find, sort and sha256sum are needed'
 unread='` + strings.Join(neverRead(), " ") + `'
-files /etc -- ` + quoted(ownFiles()) + ` | texts
+files /etc -- ` + quoted(ownFiles()) + ` | texts 3
 `,
 		Parse: parseEtc,
 	}
@@ -32,9 +33,9 @@ func etcOwn() Group {
 	return Group{
 		Name: "etc" + parity.OwnSuffix, Lane: parity.Stable,
 		About: "the same of files that each machine or place has of its own (docs/lanes.md)",
-		Script: files + `have find sort sha256sum || unknown 'find, sort and sha256sum are needed'
+		Script: files + texts + `have find sort sha256sum || unknown 'find, sort and sha256sum are needed'
 unread='` + strings.Join(neverRead(), " ") + `'
-files ` + strings.Join(ownFiles(), " ") + ` --
+files ` + strings.Join(slices.DeleteFunc(ownFiles(), notListed), " ") + ` -- | texts 1
 `,
 		Parse: func(raw []byte) ([]parity.Item, error) {
 			list, err := parseEtc(raw)

@@ -9,9 +9,9 @@ import (
 )
 
 // ownFiles are shell patterns of the files below /etc that each machine or place has of its own, by parity.LaneRules. What Settle lays by tier is not among them: machines of a
-// kind have it alike, and its digests are expected beside those of the image's files.
+// kind have it alike, and its digests are expected beside those of the image's files. /etc/hosts is: many systems write the machine's own name into it, which means nothing.
 func ownFiles() []string {
-	var patterns []string
+	patterns := []string{"/etc/hosts"}
 	for _, r := range parity.LaneRules() {
 		if pattern, ok := strings.CutPrefix(r.Match, "etc/"); ok && r.Lane != parity.Stable && pattern != "/etc/evenkeel/*" {
 			patterns = append(patterns, pattern)
@@ -19,6 +19,9 @@ func ownFiles() []string {
 	}
 	return patterns
 }
+
+// notListed are patterns of ownFiles that are not looked into at all: thousands of files that say nothing.
+func notListed(pattern string) bool { return pattern == "/etc/.git/*" }
 
 // neverRead are patterns of find's -path: private keys, password hashes and secrets. They are listed with mode and owner, and nobody opens them.
 func neverRead() []string {
@@ -72,12 +75,12 @@ const files = say + `files() {
 }
 `
 
-// texts is a filter behind files that adds the text of files: behind "T", a tab and the path come its lines, each behind two tabs. Those of a known form come first, then what
+// texts is a filter behind files that adds the text of files, those of all ranks up to its argument: behind "T", a tab and the path come its lines, each behind two tabs. Those of a known form come first, then what
 // everybody may read; at most 64 KiB of one and 1 MiB of all. What may hold a secret in a place that says nothing of it stays on the machine: certificates and keys,
 // and what not everybody may read, unless it is of a form in which no secrets stand.
 const texts = `texts() {
 	have awk || { cat; return; }
-	awk -F '\t' '
+	awk -v most="$1" -F '\t' '
 	function text(path, line) {
 		print "T\t" path
 		while ((getline line < path) > 0) print "\t\t" line
@@ -94,6 +97,7 @@ const texts = `texts() {
 			rank = 2
 		else
 			rank = 3
+		if (rank > most) next
 		want[rank, ++n[rank]] = p
 		size[p] = $5
 	}

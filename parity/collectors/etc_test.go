@@ -78,6 +78,10 @@ b=CANARY
 b=c
 -- machine-id --
 0123456789abcdef
+-- hosts --
+127.0.1.1 web-1
+-- .git/HEAD --
+CANARY
 -- fstab --
 UUID=1 / ext4 defaults 0 1
 -- a b'c"d\e --
@@ -132,7 +136,7 @@ func TestEtcWithAllThatIsHard(t *testing.T) {
 				t.Errorf("%s is %q, want %q", key, value(got, key), want)
 			}
 		}
-		for _, own := range []string{"/etc", "/etc/shadow", "/etc/shadow-", "/etc/machine-id", "/etc/fstab", "/etc/ssh/ssh_host_ed25519_key", "/etc/ssh/ssh_host_ed25519_key.pub", "/etc/ssl/private/web.key"} {
+		for _, own := range []string{"/etc", "/etc/shadow", "/etc/shadow-", "/etc/machine-id", "/etc/hosts", "/etc/.git/HEAD", "/etc/fstab", "/etc/ssh/ssh_host_ed25519_key", "/etc/ssh/ssh_host_ed25519_key.pub", "/etc/ssl/private/web.key"} {
 			if itemAt(got, own).Key != "" {
 				t.Errorf("%s is not what machines have alike", own)
 			}
@@ -150,6 +154,9 @@ func TestWhatAMachineHasOfItsOwnBelowEtc(t *testing.T) {
 			t.Error("a secret left the machine")
 		}
 		got := r.known(t)
+		if itemAt(got, "/etc/hosts").Body != "127.0.1.1 web-1\n" || itemAt(got, "/etc/fstab").Body == "" || itemAt(got, "/etc/machine-id").Body != "" || itemAt(got, "/etc/.git/HEAD").Key != "" {
+			t.Errorf("got %+v", got)
+		}
 		for key, want := range map[string]parity.Item{
 			"/etc/machine-id":                   {Value: "0644 root:root sha256:"},
 			"/etc/fstab":                        {Value: "0644 root:root sha256:"},
