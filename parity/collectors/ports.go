@@ -106,7 +106,9 @@ func parsePorts(raw []byte) ([]parity.Item, error) {
 			}
 			unit, comm := f[2], f[3]
 			key := fmt.Sprintf("%s/%s/%d", word, f[0], port)
-			if port >= low && port <= high && (word == "udp" || comm == "kernel" || strings.HasPrefix(comm, "rpc.")) {
+			// Clients, remote procedure calls, and what sshd forwards for a session that is open now.
+			picked := port >= low && port <= high && (word == "udp" || comm == "kernel" || strings.HasPrefix(comm, "rpc."))
+			if picked || f[0] == "loopback" && unit == "-" && strings.HasPrefix(comm, "sshd") {
 				key += "-ephemeral"
 			}
 			holder := comm

@@ -245,10 +245,11 @@ func TestPortsThatWait(t *testing.T) {
 }
 
 func TestPortsAreOneOfBothStacksAndOfTheirOldestHolder(t *testing.T) {
-	same(t, items(t, group(t, "ports"), []byte("range 40000 50000\ntcp any 0016 ssh.service sshd\ntcp any 0016 - systemd\ntcp any 9C40 app.service app\ntcp any 9C41 - rpc.statd\nudp any 9C42 - kernel\nudp address 0044 systemd-networkd.service systemd-network\ntcp any 0050 a@1.service my app\n")),
+	same(t, items(t, group(t, "ports"), []byte("range 40000 50000\ntcp any 0016 ssh.service sshd\ntcp any 0016 - systemd\ntcp any 9C40 app.service app\ntcp any 9C41 - rpc.statd\nudp any 9C42 - kernel\ntcp loopback 177A - sshd-session\nudp address 0044 systemd-networkd.service systemd-network\ntcp any 0050 a@1.service my app\n")),
 		map[string]string{
 			"tcp/any/22": "sshd (ssh.service), systemd", "tcp/any/40000": "app (app.service)", "tcp/any/40001-ephemeral": "rpc.statd", "udp/any/40002-ephemeral": "kernel",
-			"udp/address/68": "systemd-network (systemd-networkd.service)", "tcp/any/80": "my app (a@1.service)",
+			"tcp/loopback/6010-ephemeral": "sshd-session",
+			"udp/address/68":              "systemd-network (systemd-networkd.service)", "tcp/any/80": "my app (a@1.service)",
 		})
 }
 

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package collectors_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+// trap: a machine that says the same thing a million times, or never ends a line, costs no more than its bytes.
+func TestOutputsWithoutMeasureAreReadInTime(t *testing.T) {
+	lines := map[string][]string{
+		"cmdline": {"a=b ", "\""}, "cron": {"system /etc/crontab\nline * * * * * root x\n", "runs /x\n"}, "groups": {"group a:1:b\n", "group a:1:" + strings.Repeat("b,", 1000) + "\n"},
+		"firewall": {"nft\ntable ip x {\nchain y {\naccept\n}\n}\n", "saved ip\n*f\n-A x -s 1.1.1.1/32\n", "{"}, "keys": {"in a /b\nkey x AAAA\n", "other\n"}, "locale": {"set a=b\n"},
+		"modules": {"a "}, "mounts": {"/ / rw ext4 /dev/a rw\n", "/ / a,b,c ext4 a:b a,b,c\n"}, "ports": {"tcp any 0016 - a\n", "range 1 2\n"}, "sshd": {"a b\n"},
+		"sudoers": {"a ALL=b\n", "User_Alias A = b\n", "a\\\n", "\"#"}, "sysctl": {"/proc/sys/a:b\n", "? /proc/sys/a\n"}, "sysctl_files": {"/a.conf:b=c\n", ".conf:"}, "time": {"keeper ntpd\n"},
+		"timers": {"a.timer|TimersCalendar x|Unit=b\n", "|"}, "units": {"systemd\n= a.service enabled active running simple wanted\n", "systemd\n+ /a.d/b\n"}, "users": {"user a:shadow:1:1:/:/\n", "login a:set:0:1:2\n"},
+	}
+	for name, seeds := range lines {
+		t.Run(name, func(t *testing.T) {
+			for _, seed := range seeds {
+				raw := []byte(strings.Repeat(seed, (2<<20)/len(seed)))
+				at := time.Now()
+				list, err := group(t, name).Parse(raw)
+				if took := time.Since(at); took > 5*time.Second {
+					t.Errorf("%q took %v", seed, took)
+				}
+				if err == nil && len(list) > 200_000 {
+					t.Errorf("%q came to %d facts", seed, len(list))
+				}
+			}
+		})
+	}
+}
