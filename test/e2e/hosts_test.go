@@ -130,7 +130,7 @@ func TestMachinesThatExistAreReadAndNeverChanged(t *testing.T) {
 func TestUnknownAndChangedKeysAreUntrustedUntilAPersonSaysOtherwise(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
-	f.project(t, "known_hosts", f.known[1])
+	f.project(t, "known_hosts", f.known[1]+f.known[2])
 	p := f.run(1, "ssh", "web-1", "--tier", "prod", "--", "touch $HOME/in")
 	text := p.stderr.String()
 	if !strings.Contains(text, "no key of 127.0.0.1 is known") {
@@ -139,6 +139,16 @@ func TestUnknownAndChangedKeysAreUntrustedUntilAPersonSaysOtherwise(t *testing.T
 	p = f.run(3, "status", "--check", "--tier", "prod", "--json")
 	if got := strings.Count(p.stdout.String(), `"unreachable": true`); got != 2 { // web-1, and db-1 behind it
 		t.Errorf("got %d machines unreachable in\n%s\nwant 2", got, p.stdout)
+	}
+	p = f.run(3, "facts", "--tier", "prod", "--section", "os")
+	for _, want := range []string{"prod/web-1: unreachable: cannot reach machine web-1: host key not trusted", "`evenkeel doctor --tier prod` says", "prod/web-2: "} {
+		if !strings.Contains(p.stdout.String(), want) {
+			t.Errorf("got\n%s\nwant %s in it", p.stdout, want)
+		}
+	}
+	p = f.run(1, "doctor", "--tier", "prod")
+	if got := strings.Count(p.stdout.String(), "type: ssh-keyscan "); got != 2 {
+		t.Errorf("got\n%s\nwant two machines, each with what to type", p.stdout)
 	}
 	_, err := exec.LookPath("ssh-keyscan")
 	conformance.Require(t, "ssh-keyscan", err)
@@ -154,6 +164,7 @@ func TestUnknownAndChangedKeysAreUntrustedUntilAPersonSaysOtherwise(t *testing.T
 		}
 	}
 	f.run(0, "ssh", "web-1", "--tier", "prod", "--", "true")
+	f.run(0, "facts", "--tier", "prod", "--section", "os")
 
 	f.keys[0], f.keys[1] = f.keys[1], f.keys[0]
 	p = f.run(1, "ssh", "web-2", "--tier", "prod", "--", "true")
