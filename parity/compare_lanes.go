@@ -19,6 +19,8 @@ func LaneRules() []LaneRule {
 		{"etc//etc/evenkeel/tls/ca.pem", Place, "each environment has an authority of its own"},
 		{"etc//etc/evenkeel/tls/*", Identity, "a machine's own certificate and key"},
 		{"etc//etc/evenkeel/settled", Volatile, "the record of what was laid is salted for each machine; the section settled says what it comes to"},
+		{"etc//etc/evenkeel/.settle*", Volatile, "where a run that settles the machine works at this moment"},
+		{"etc//etc/evenkeel/nft/external.nft", Volatile, "addresses of hosts elsewhere, which each machine looks up every minute"},
 		{"etc//etc/evenkeel/*", Place, "settings, secrets, names, keys and rules that the definition lays by tier: they differ where it says so"},
 		{"etc//etc/hostname", Volatile, "the machine's own name, which our records have"},
 		{"etc//etc/mailname", Volatile, "made from the machine's own name"},
