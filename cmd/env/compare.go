@@ -42,23 +42,6 @@ type compared struct {
 	kind   string             // what machines of both sides are called where each is one thing; "": their own kinds
 }
 
-// side is one of the two things. Each reads what it is.
-type side struct {
-	label string // its column's tier
-	what  string // tier, machine, image, file
-	one   bool   // it is one thing, not many
-	// Of an image.
-	key      string
-	manifest *images.Manifest
-	recipe   string // its path in the definition; "" where it has none
-	// Of tiers and machines.
-	tier    *tierPlace
-	machine string
-	// Of files.
-	file   string
-	within string // a tier; "": all
-}
-
 func runCompare(ctx context.Context, c *call) error {
 	if err := c.maxArgs(2); err != nil {
 		return err
