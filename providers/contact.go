@@ -82,6 +82,11 @@ func (c *Core) Dial(ctx context.Context, m Machine, user string) (*ssh.Client, e
 	if err != nil {
 		return nil, err
 	}
+	leave, err := c.gate(ctx, m)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	client, err := ssh.Dial(ctx, t)
 	return client, m.hostError(err)
 }

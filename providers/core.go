@@ -47,6 +47,7 @@ type Core struct {
 
 	clock func() time.Time // of certificates; nil: this computer's
 
+	gates      gosync.Map // by jump host's address: how many are let through at once
 	commitLock gosync.Mutex
 	commits    map[string]sync.Commit // by folder: one call delivers one commit to all machines
 }
@@ -221,6 +222,9 @@ func (c *Core) pick(names []string) ([]envs.Machine, error) {
 
 // pickFound is pick, with what the place holds. Unknown names are refused before the place is asked.
 func (c *Core) pickFound(ctx context.Context, names []string) ([]envs.Machine, held, error) {
+	if c.Plugin.Traits.ReadOnly {
+		return c.pickExisting(ctx, names)
+	}
 	picked, err := c.pick(names)
 	if err != nil {
 		return nil, held{}, err

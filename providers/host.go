@@ -4,6 +4,7 @@ package providers
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -80,6 +81,25 @@ func (c *Core) hostTarget(m Machine, user string) (ssh.Target, error) {
 	}
 	t.User = cmp.Or(user, t.User)
 	return t, nil
+}
+
+// atGate is how many are on their way in by one jump host at once. OpenSSH's server drops, at random, more than ten that have not logged in yet
+// (MaxStartups 10:30:100), and each machine behind it has a login of its own there.
+const atGate = 8
+
+// gate waits until m may be dialled by way of its first jump host; leave is called when it was.
+func (c *Core) gate(ctx context.Context, m Machine) (leave func(), err error) {
+	if len(m.Host.Hops) < 2 {
+		return func() {}, nil
+	}
+	got, _ := c.gates.LoadOrStore(m.Host.Hops[0].Address, make(chan struct{}, atGate))
+	gate := got.(chan struct{}) // nothing else is stored
+	select {
+	case gate <- struct{}{}:
+		return func() { <-gate }, nil
+	case <-ctx.Done():
+		return nil, &Error{Code: Unavailable, Op: "reach", Subject: "machine " + m.Name, Err: fmt.Errorf("others are on their way by its jump host: %w", context.Cause(ctx))}
+	}
 }
 
 // hostError adds to an error of ssh.Dial what a person can do about it.

@@ -6,10 +6,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/evenkeel/evenkeel/envs"
 	"github.com/evenkeel/evenkeel/images"
@@ -191,6 +195,85 @@ func TestMachineThatExistsIsReachedAsItsPlaceSays(t *testing.T) {
 	_, jump, _ := strings.Cut(first.Address, ":")
 	if got, want := m.Host.HowToTrust(1), "ssh -p "+jump+" jumper@127.0.0.1 ssh-keyscan -p "+port+" 127.0.0.1 >"; !strings.HasPrefix(got, want) {
 		t.Errorf("got %s, want it to begin with %s", got, want)
+	}
+}
+
+// sshd lets in few at once that have not logged in yet, and drops the others at random.
+func TestFewAreOnTheirWayByOneJumpHostAtOnce(t *testing.T) {
+	t.Setenv("SSH_AUTH_SOCK", "")
+	id, err := ssh.LoadIdentity("", t.TempDir()+"/id")
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, last := hop(t, "deploy", id.PublicKeys()), hop(t, "deploy", id.PublicKeys())
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := first.Address
+	var now, most atomic.Int64
+	var work sync.WaitGroup
+	defer work.Wait()
+	defer l.Close()
+	work.Go(func() { // stands before the jump host, and counts who is there
+		for {
+			in, err := l.Accept()
+			if err != nil {
+				return
+			}
+			work.Go(func() {
+				defer in.Close()
+				out, err := net.Dial("tcp", server)
+				if err != nil {
+					return
+				}
+				defer out.Close()
+				n := now.Add(1)
+				for old := most.Load(); n > old && !most.CompareAndSwap(old, n); old = most.Load() {
+				}
+				time.Sleep(20 * time.Millisecond) // of its login
+				now.Add(-1)
+				go func() { _, _ = io.Copy(out, in); _ = out.(*net.TCPConn).CloseWrite() }()
+				_, _ = io.Copy(in, out)
+			})
+		}
+	})
+	first.Address = l.Addr().String()
+	m := there("web-1", "web", first, last)
+	c := readOnlyCore(t, m)
+	c.Identity = id
+	var dials sync.WaitGroup
+	for range 40 {
+		dials.Go(func() {
+			client, err := c.Dial(t.Context(), m, "")
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			_ = client.Close()
+		})
+	}
+	dials.Wait()
+	if n := most.Load(); n < 2 || n > 10 {
+		t.Errorf("%d were on their way at once, want several and at most 10", n)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := c.Dial(ended, m, ""); err == nil {
+		t.Error("it is dialled although nobody waits any more")
+	}
+}
+
+func TestLogsAreReadOfMachinesThatExist(t *testing.T) {
+	c := readOnlyCore(t, there("app7", "web"), there("db-1", ""))
+	var failed []string
+	err := c.Logs(t.Context(), []string{"web"}, providers.LogOptions{}, func(providers.LogRecord) error { return nil }, func(f providers.LogFailure) { failed = append(failed, f.Machine) })
+	if err != nil || !slices.Equal(failed, []string{"app7"}) { // nothing listens there
+		t.Errorf("got %v, and failures of %v, want app7 asked", err, failed)
+	}
+	err = c.Logs(t.Context(), []string{"web-9"}, providers.LogOptions{}, nil, nil)
+	if providers.CodeOf(err) != providers.Invalid {
+		t.Errorf("got %v, want Invalid", err)
 	}
 }
 

@@ -30,6 +30,30 @@ func (c *Core) kindIn(m Machine) (kind string, planned bool) {
 	return m.Host.Kind, false
 }
 
+// pickExisting resolves names and kinds against what is there; none means all. Unknown ones are Invalid.
+func (c *Core) pickExisting(ctx context.Context, names []string) (picked []envs.Machine, have held, err error) {
+	if have, err = c.found(ctx); err != nil {
+		return nil, held{}, err
+	}
+	known := map[string]bool{}
+	for _, name := range sortedKeys(have.now) {
+		kind, _ := c.kindIn(have.now[name])
+		if len(names) == 0 || slices.Contains(names, name) || slices.Contains(names, kind) {
+			picked = append(picked, envs.Machine{Name: name, Kind: kind})
+		}
+		known[name], known[kind] = true, true
+	}
+	for _, n := range names {
+		if !known[n] {
+			return nil, held{}, &Error{
+				Code: Invalid, Op: "find", Subject: "machine " + n, Err: fmt.Errorf("provider %s lists no machine or kind of that name for environment %s", c.Plugin.Name, c.Plan.Env),
+				Hint: "evenkeel status --tier " + c.Plan.Tier,
+			}
+		}
+	}
+	return picked, have, nil
+}
+
 // hostStatus lists the machines that are there, then for each kind those that are missing to the plan's number: under names of the plan that none there has.
 func (c *Core) hostStatus(ctx context.Context, have held, check bool) ([]Status, error) {
 	var list []Status
