@@ -11,6 +11,8 @@ import (
 // trap: a machine that says the same thing a million times, or never ends a line, costs no more than its bytes.
 func TestOutputsWithoutMeasureAreReadInTime(t *testing.T) {
 	lines := map[string][]string{
+		"archives": {"file list x\n. deb http://x y z\n", "file list x\n" + strings.Repeat(". deb http://x y z\n", 100_000)}, "packages": {"dpkg\n" + strings.Repeat("ii \ta\tamd64\t1\n", 140_000)},
+		"ca": {"-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n"}, "conffiles": {"changed /etc/x\n"}, "languages": {"pip a-1.egg-info\n"},
 		"cmdline": {"a=b ", "\""}, "cron": {"system /etc/crontab\nline * * * * * root x\n", "runs /x\n"}, "groups": {"group a:1:b\n", "group a:1:" + strings.Repeat("b,", 1000) + "\n"},
 		"firewall": {"nft\ntable ip x {\nchain y {\naccept\n}\n}\n", "saved ip\n*f\n-A x -s 1.1.1.1/32\n", "{"}, "keys": {"in a /b\nkey x AAAA\n", "other\n"}, "locale": {"set a=b\n"},
 		"modules": {"a "}, "mounts": {"/ / rw ext4 /dev/a rw\n", "/ / a,b,c ext4 a:b a,b,c\n"}, "ports": {"tcp any 0016 - a\n", "range 1 2\n"}, "sshd": {"a b\n"},

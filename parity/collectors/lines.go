@@ -55,10 +55,17 @@ func (s *itemSet) add(item parity.Item) bool {
 	return true
 }
 
-// join is add, where a further value of a key is added to its first behind ", ".
+// maxJoined is the longest value that join makes, in bytes: a million values of one key would take it hours.
+const maxJoined = 64 << 10
+
+// join is add, where a further value of a key is added to its first behind ", ". A fact with more of them than can be is unknown.
 func (s *itemSet) join(key, value string) {
 	if i, known := s.at[key]; known {
-		s.list[i].Value += ", " + value
+		if item := &s.list[i]; len(item.Value)+len(value) < maxJoined {
+			item.Value += ", " + value
+		} else {
+			item.Unknown = "it has too many values"
+		}
 		return
 	}
 	s.add(parity.Item{Key: key, Value: value})
