@@ -54,6 +54,7 @@ func plain(name, raw string) string {
 
 // A machine says what it wants: it neither crashes, hangs, bloats nor injects, and costs the machine beside it nothing.
 func TestHostileMachines(t *testing.T) {
+	r := newRig(t)
 	long := strings.Repeat("a=b\n", 1000)
 	endless := func(text string) func(context.Context, *sshtest.Session) int {
 		return answer(func(ctx context.Context, w io.Writer) {
@@ -101,8 +102,8 @@ func TestHostileMachines(t *testing.T) {
 		"too many lines":               {says(header() + plain("one", strings.Repeat("\n", 200_000)) + plain("two", "") + "end\n"), "one?what the machine says cannot be read: it has 200000 lines; at most 100000 are read; two{}"},
 		"packed":                       {says(header() + fmt.Sprintf("section one gzip 4 -\n%s\n", packed("a=1\n")) + plain("two", "") + "end\n"), "one{a=1}; two{}"},
 		"packed twice":                 {says(header() + fmt.Sprintf("section one gzip 4 -\n%s\n", packed("a=1\n")+packed("b=2\n")) + plain("two", "") + "end\n"), "one?a section is longer than it said; two?a section is longer than it said"},
-		"a bomb":                       {says(header() + fmt.Sprintf("section one gzip 4 -\n%s\n", packed(strings.Repeat("a", 100<<20))) + "end\n"), "one?a section is not as long as it said; two?a section is not as long as it said"},
-		"a bomb that says so":          {says(header() + fmt.Sprintf("section one gzip %d -\n%s\n", 30<<20, packed(strings.Repeat("a", 30<<20))) + plain("two", "c=3") + "end\n"), "one?it says 31457280 bytes; at most 4194304 are read; two{c=3}"},
+		"a bomb":                       {says(header() + fmt.Sprintf("section one gzip 4 -\n%s\n", packed(strings.Repeat("a", 8<<20))) + "end\n"), "one?a section is not as long as it said; two?a section is not as long as it said"},
+		"a bomb that says so":          {says(header() + fmt.Sprintf("section one gzip %d -\n%s\n", 6<<20, packed(strings.Repeat("a", 6<<20))) + plain("two", "c=3") + "end\n"), "one?it says 6291456 bytes; at most 4194304 are read; two{c=3}"},
 		"not packed at all":            {says(header() + "section one gzip 4 -\na=1\n and more of it\n"), "one?a section cannot be unpacked: gzip: invalid header; two?a section cannot be unpacked: gzip: invalid header"},
 		"a digest that lies":           {says(header() + fmt.Sprintf("section one plain 4 %s\na=1\n\n", hexSum("other")) + plain("two", "") + "end\n"), "one?what came has another digest than the machine said; two{}"},
 		"a digest that is right":       {says(header() + fmt.Sprintf("section one plain 4 %s\na=1\n\n", hexSum("a=1\n")) + plain("two", "") + "end\n"), "one{a=1}; two{}"},
@@ -127,7 +128,7 @@ func TestHostileMachines(t *testing.T) {
 		"the digest of a copy is wrong": {says("evenkeel-facts 1 1 1 xyz\n"), `unreachable: it did not run the collector: the digest of its collector is none: "xyz"`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := newRig(t)
+			t.Parallel()
 			two := group("two", "")
 			two.Parse = func(raw []byte) ([]parity.Item, error) {
 				if string(raw) == "panic" {
@@ -144,7 +145,7 @@ func TestHostileMachines(t *testing.T) {
 			if got := text(all["good"]); got != "one{a=1}; two{}" {
 				t.Errorf("the machine beside it: got %s", got)
 			}
-			if took := time.Since(began); took > 15*time.Second {
+			if took := time.Since(began); took > time.Minute {
 				t.Errorf("it took %s", took)
 			}
 			for _, s := range all {
