@@ -127,6 +127,9 @@ func TestKeysWhereSSHDLooksForThem(t *testing.T) {
 		if strings.Contains(string(raw), "canary") {
 			t.Fatalf("%s: a link to /etc/shadow was read out: %s", words[0], raw)
 		}
+		if got := itemAt(items(t, group(t, "keys"), append(raw, "\nunread ben /home/ben/.ssh/authorized_keys"...)), "ben /home/ben/.ssh/authorized_keys"); got.Unknown == "" {
+			t.Errorf("a file that could not be read is %+v", got)
+		}
 		same(t, items(t, group(t, "keys"), raw), map[string]string{
 			"anna " + first: "ssh-ed25519 anna@work laptop", "anna " + second: `from="10.0.0.0/8",command="echo \"a b\"" ssh-ed25519 ci`, "much " + first: "ssh-ed25519 anna@work laptop",
 			"anna " + home + "/anna/.ssh/authorized_keys": "1 lines that hold no key", "root " + home + "/root/.ssh/authorized_keys": "1 lines that hold no key",

@@ -49,6 +49,11 @@ while IFS=: read -r name hash uid gid about home shell || [ -n "$name" ]; do
 	case $name:$shell in '' | '#'* | */nologin | */false | */sync | */halt | */shutdown) continue ;; esac
 	for f in $files; do
 		expand "$f"
+		# Of a home on a server, root may be nobody.
+		if [ -d "$home" ] && [ ! -x "$home" ] || [ -f "$to" ] && [ ! -r "$to" ]; then
+			printf 'unread %s %s\n' "$name" "$to"
+			continue
+		fi
 		[ -f "$to" ] || continue
 		printf 'in %s %s\n' "$name" "$to"
 		head -c 1048576 "$to" | while IFS= read -r line || [ -n "$line" ]; do
@@ -88,6 +93,8 @@ func parseKeys(raw []byte) ([]parity.Item, error) {
 				seen[item] = true
 				p.join(item.Key, item.Value)
 			}
+		case "unread":
+			p.add(rest, "").Unknown = "root may not read it there"
 		case "other":
 			others++
 		}

@@ -98,6 +98,9 @@ func TestTimeZonesOfAllForms(t *testing.T) {
 			t.Errorf("got %s", r.raw)
 		}
 	})
+	if got := itemAt(items(t, group(t, "time"), []byte("zone UTC\nblind")), "kept_by"); got.Unknown == "" {
+		t.Errorf("who may not see processes says %+v", got)
+	}
 	same(t, items(t, group(t, "time_own"), []byte("no\n")), map[string]string{"synchronised": "no"})
 	everyShell(t, "time_own", func(t *testing.T, r read) { r.known(t) })
 }
