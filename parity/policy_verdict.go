@@ -31,8 +31,8 @@ func (r *Report) Verdict() string { return summarize(r).standing(r) }
 // Findings is how many rows count.
 func (r *Report) Findings() int { return summarize(r).findings }
 
-// CheckDiffers is an error where a word is none that Differs knows.
-func CheckDiffers(on []string) error {
+// DiffersWords are those that Differs knows.
+func DiffersWords() []string {
 	var all []string
 	for _, k := range kindOrder() {
 		all = append(all, string(k))
@@ -40,8 +40,13 @@ func CheckDiffers(on []string) error {
 	for _, s := range severityOrder() {
 		all = append(all, string(s))
 	}
+	return all
+}
+
+// CheckDiffers is an error where a word is none of these.
+func CheckDiffers(on []string) error {
 	for _, word := range on {
-		if !slices.Contains(all, word) {
+		if all := DiffersWords(); !slices.Contains(all, word) {
 			return fmt.Errorf("got %q; allowed are %s", word, strings.Join(all, ", "))
 		}
 	}

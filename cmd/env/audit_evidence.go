@@ -36,6 +36,7 @@ func (c *call) newEvidence(o auditOptions) (*evidence, error) {
 		if err := os.MkdirAll(o.out, 0o755); err != nil {
 			return nil, fmt.Errorf("cannot make the folder of reports: %w", err)
 		}
+		sweepReports(o.out, o.at)
 	}
 	if c.flag.Bool("snapshots") {
 		if err := mayWrite(filepath.Join(o.out, snapshotsName)); err != nil {

@@ -138,3 +138,28 @@ func TestEveryFormBearsTheMarkOfAReport(t *testing.T) {
 		}
 	}
 }
+
+func TestHalfWrittenReportsOfKilledAuditsGo(t *testing.T) {
+	dir := t.TempDir()
+	now := time.Now()
+	for name, age := range map[string]time.Duration{
+		".snapshots.jsonl.123": 25 * time.Hour, ".audit.html.9": 48 * time.Hour, ".audit.html.8": time.Hour, ".other": 48 * time.Hour, "audit.html": 48 * time.Hour,
+	} {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(path, now, now.Add(-age)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sweepReports(dir, now)
+	var left []string
+	entries, err := os.ReadDir(dir)
+	for _, e := range entries {
+		left = append(left, e.Name())
+	}
+	if got := strings.Join(left, " "); err != nil || got != ".audit.html.8 .other audit.html" {
+		t.Errorf("left are %q, %v", got, err)
+	}
+}

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/term"
 
@@ -188,4 +189,24 @@ func writeReplacing(path string, data []byte, mode fs.FileMode) error {
 		return err
 	}
 	return os.Rename(f.Name(), path)
+}
+
+// sweepReports removes what audits that were killed left half-written in a folder of reports.
+func sweepReports(dir string, now time.Time) {
+	names := []string{snapshotsName, envelopeName}
+	for _, f := range parity.Formats() {
+		names = append(names, f.File)
+	}
+	for _, name := range names {
+		left, err := filepath.Glob(filepath.Join(dir, "."+name+".*"))
+		if err != nil {
+			return // the folder's name is a pattern: then they stay
+		}
+		for _, path := range left {
+			// One that still runs writes to its own.
+			if info, err := os.Lstat(path); err == nil && info.Mode().IsRegular() && now.Sub(info.ModTime()) > 24*time.Hour {
+				_ = os.Remove(path) // the next audit meets it again
+			}
+		}
+	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/evenkeel/evenkeel/envs"
+	"github.com/evenkeel/evenkeel/parity"
 	"github.com/evenkeel/evenkeel/parity/collectors"
 )
 
@@ -97,7 +98,7 @@ func (a *App) candidates(before []string, unfinished string) []string {
 	flags := a.flags(v)
 	if len(before) > 0 {
 		if f := valueFlag(flags, before[len(before)-1]); f != "" {
-			return a.values(f, before)
+			return a.values(v, f, before)
 		}
 	}
 	if strings.HasPrefix(unfinished, "-") {
@@ -126,9 +127,9 @@ func valueFlag(flags []cli.Flag, word string) string {
 }
 
 // values are those of an option; the shell's own files where there are none.
-func (a *App) values(option string, before []string) []string {
+func (a *App) values(v verb, option string, before []string) []string {
 	switch option {
-	case "tier":
+	case "tier", "baseline":
 		if def := a.quietDefinition(before); def != nil {
 			return sorted(def.Tiers)
 		}
@@ -143,7 +144,12 @@ func (a *App) values(option string, before []string) []string {
 	case "example":
 		return envs.Examples()
 	case "format":
+		if v.name != "plan" {
+			return formatNames()
+		}
 		return []string{"mermaid", "svg"}
+	case "fail-on":
+		return parity.DiffersWords()
 	case "yes":
 		if plan := a.quietPlan(before); plan != nil {
 			return []string{plan.Env}
@@ -167,6 +173,14 @@ func (a *App) arguments(v verb, before []string) []string {
 			}
 		}
 		return names
+	case "compare": // a machine or an image may be named too; files are the shell's own
+		if def := a.quietDefinition(before); def != nil {
+			names := sorted(def.Tiers)
+			for _, path := range sorted(def.Recipes) {
+				names = append(names, def.Recipes[path].Name)
+			}
+			return names
+		}
 	case "lock", "build", "show":
 		if def := a.quietDefinition(before); def != nil {
 			return sorted(def.Recipes)
