@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -38,13 +39,25 @@ func (c *call) collect(ctx context.Context, p *place, machines []providers.Statu
 		}
 		list = append(list, facts.Machine{
 			Subject: subjectOf(p, m),
-			Dial:    func(ctx context.Context) (*ssh.Client, error) { return p.Dial(ctx, m.Machine, "") },
+			Dial:    func(ctx context.Context) (*ssh.Client, error) { return dialToRead(ctx, p, m.Machine) },
 		})
 	}
 	return facts.Collect(ctx, list, facts.Options{
 		Groups: o.groups, Parallel: o.parallel, Deadline: o.deadline, Key: key, Cache: o.cache, Parser: parserOf(thisVersion()),
 		Warn: func(err error) { c.log().Warn("facts are read anew", "error", err) },
 	}, take)
+}
+
+// dialToRead says with a failure what to do about it: it is shown where nobody has the error any longer.
+func dialToRead(ctx context.Context, p *place, m providers.Machine) (*ssh.Client, error) {
+	client, err := p.Dial(ctx, m, "")
+	if errors.Is(err, ssh.ErrUntrusted) {
+		err = fmt.Errorf("untrusted: %w", err)
+	}
+	if e, ok := errors.AsType[*providers.Error](err); ok && e.Hint != "" {
+		err = fmt.Errorf("%w; hint: %s", err, e.Hint)
+	}
+	return client, err
 }
 
 // subjectOf is what our records say of a machine.

@@ -50,6 +50,7 @@ type factsOf struct {
 	out      io.Writer // of snapshots; nil: none
 	said     []string  // what is shown of each machine, when all were read
 	names    []string  // for each of said, to sort by
+	ours     string    // the digest of our collector, where it was to read; else ""
 	missing  bool      // something is unknown
 	detail   bool      // facts are shown, not a summary
 }
@@ -208,6 +209,7 @@ func (f *factsOf) fromMachines(ctx context.Context) error {
 		}
 	}
 	f.detail = len(f.sections) > 0 && len(list) == 1
+	_, f.ours = facts.Script(f.all())
 	o := collectOptions{groups: f.groups, parallel: f.flag.Int("parallel"), deadline: f.flag.Duration("deadline")}
 	if f.flag.String("known") == "on" {
 		kept, err := f.keptFacts(ctx)
@@ -271,7 +273,7 @@ func (f *factsOf) take(s *parity.Snapshot) error {
 		}
 	}
 	if f.out != f.Stdout {
-		text := summary(s)
+		text := summary(s, f.ours)
 		if f.detail {
 			text = detail(s)
 		}
@@ -319,15 +321,6 @@ func (c *call) printSudoers() error {
 # both are laid again, what this copy reads is read.
 %[1]s ALL=(root) NOPASSWD: sha256:%[3]s %[2]s
 `, providers.LoginUser, facts.PinnedPath, digest)
-}
-
-// collectedBy says which collector ran, where it was not ours.
-func collectedBy(s *parity.Snapshot) string {
-	_, digest := facts.Script(collectors.All())
-	if s.Collector == digest || s.Collector == "" {
-		return ""
-	}
-	return "collector " + s.Collector[:min(12, len(s.Collector))]
 }
 
 func clock(t time.Time) string { return t.Format("2006-01-02 15:04:05") + " UTC" }

@@ -11,8 +11,8 @@ import (
 	"github.com/evenkeel/evenkeel/providers"
 )
 
-// summary is what is shown of a machine: what it runs, how much was read, and what could not be.
-func summary(s *parity.Snapshot) string {
+// summary is what is shown of a machine: what it runs, how much was read, and what could not be. ours is the digest of the collector that was sent, "" where none was.
+func summary(s *parity.Snapshot, ours string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s", shownName(s))
 	if s.Unreachable != "" {
@@ -62,13 +62,13 @@ func summary(s *parity.Snapshot) string {
 	if d := time.Duration(s.Skew * float64(time.Second)); d.Abs() > parity.MaxSkew {
 		known = append(known, fmt.Sprintf("its clock is off by %s", d.Round(time.Second)))
 	}
-	if by := collectedBy(s); by != "" && len(s.Sections) > 0 {
-		known = append(known, by)
-	}
 	fmt.Fprintf(&b, ": %s\n", strings.Join(known, ", "))
 	fmt.Fprintf(&b, "  %s in %s read at %s", counted(items, "fact"), counted(len(s.Sections)-unknown, "section"), clock(s.Taken))
 	if unknownItems > 0 {
 		fmt.Fprintf(&b, "; %d of them could not be read", unknownItems)
+	}
+	if ours != "" && ours != s.Collector {
+		fmt.Fprintf(&b, "; by the copy of another collector on the machine, %.12s", cell(s.Collector))
 	}
 	b.WriteString("\n")
 	for i := range s.Sections {
@@ -82,7 +82,7 @@ func summary(s *parity.Snapshot) string {
 // detail is all facts of the sections of a snapshot.
 func detail(s *parity.Snapshot) string {
 	if s.Unreachable != "" {
-		return summary(s)
+		return summary(s, "")
 	}
 	var b strings.Builder
 	for i := range s.Sections {

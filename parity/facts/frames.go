@@ -20,7 +20,7 @@ const (
 	maxFrames  = 200
 	maxLine    = 256           // of a header
 	maxBanner  = 64 << 10      // before the first header
-	maxReason  = 300           // of why something is unknown
+	maxReason  = 600           // of why something is unknown
 	maxPacked  = 2 * maxAnswer // bytes of the connection
 	magic      = "evenkeel-facts 1 "
 )
