@@ -3,9 +3,12 @@
 package collectors_test
 
 import (
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/evenkeel/evenkeel/test/conformance"
 )
 
 // trap: a machine that says the same thing a million times, or never ends a line, costs no more than its bytes.
@@ -33,5 +36,43 @@ func TestOutputsWithoutMeasureAreReadInTime(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Alpine's programs are busybox's; what they print is to be the same.
+func TestBusyboxPrintsTheSame(t *testing.T) {
+	busybox, err := exec.LookPath("busybox")
+	conformance.Require(t, "busybox", err)
+	tree := newTree(t)
+	for _, applet := range []string{"awk", "cat", "find", "grep", "head", "ls", "printf", "readlink", "sed", "sort", "tail"} {
+		tree.write("/usr/local/sbin/"+applet, "-> "+busybox)
+	}
+	for _, name := range []string{"cmdline", "cron", "groups", "locale", "modules", "ports", "sysctl", "sysctl_files", "time", "users"} {
+		t.Run(name, func(t *testing.T) {
+			g := group(t, name)
+			// Ports and devices of other tests come and go: what is in both readings of ours has to be in theirs.
+			before, why := said(t, g, "1", "unshare", "-mr", "sh", "-c")
+			if why != "" {
+				t.Fatal(why)
+			}
+			theirs, why := said(t, g, "1", tree.at("/usr/local/sbin").run([]string{busybox, "sh", "-c"})...)
+			if why != "" {
+				t.Fatal(why)
+			}
+			after, _ := said(t, g, "1", "unshare", "-mr", "sh", "-c")
+			got, last := items(t, g, theirs), items(t, g, after)
+			for _, item := range items(t, g, before) {
+				if itemAt(last, item.Key) == item && itemAt(got, item.Key) != item {
+					t.Errorf("%+v is %+v by busybox", item, itemAt(got, item.Key))
+				}
+			}
+		})
+	}
+	// What is asked of systemd is answered alike too.
+	shown := shown(t, "a.service enabled enabled\n", block("b.service", "ActiveState=active", "SubState=running", "Type=simple")+block("a.service", "ActiveState=active", "SubState=running", "Type=simple", "WantedBy=x"))
+	shown.write("/usr/local/sbin/awk", "-> "+busybox)
+	raw, why := said(t, group(t, "units"), "1", shown.at("/usr/local/sbin").run([]string{busybox, "sh", "-c"})...)
+	if want := "= a.service - active running simple wanted\n= b.service - active running simple -"; why != "" || !strings.HasSuffix(string(raw), want) {
+		t.Errorf("got %q, %q", raw, why)
 	}
 }
