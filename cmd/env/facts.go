@@ -33,7 +33,7 @@ func (a *App) factsVerb() verb {
 			&cli.StringFlag{Name: "from", Usage: "show the snapshots of `FILE` instead of reading machines"},
 			&cli.StringFlag{Name: "section", Usage: "read only sections `NAME,...`; of one machine show their facts"},
 			&cli.StringFlag{Name: "known", Value: "on", Usage: "`off`: everything travels, also what was read before"},
-			&cli.DurationFlag{Name: "deadline", Usage: "how long one machine may take, `1m` unless told otherwise"},
+			&cli.DurationFlag{Name: "deadline", Usage: "how long one machine may take, `2m` unless told otherwise"},
 			&cli.IntFlag{Name: "parallel", Usage: "read `N` machines at once, 64 unless told otherwise"},
 			boolFlag("print-collector", "print the script, as a program that can be put on machines"),
 			boolFlag("print-sudoers", "print what a site needs whose sudo is to permit that program alone"),

@@ -28,7 +28,7 @@ type Machine struct {
 type Options struct {
 	Groups   []collectors.Group // nil: all
 	Parallel int                // machines read at once; 0: 64
-	Deadline time.Duration      // of one machine, from dial to the last byte; 0: a minute
+	Deadline time.Duration      // of one machine, from dial to the last byte; 0: two minutes
 	Key      []byte             // masks secrets, at least 16 bytes; snapshots carry its id
 	Cache    Cache              // nil: every body travels
 	Parser   string             // tells this program from others that may make another section of the same text; the Cache keeps theirs apart
@@ -56,7 +56,7 @@ type SectionID struct {
 
 const (
 	defaultParallel = 64
-	defaultDeadline = time.Minute
+	defaultDeadline = 2 * time.Minute // emulated machines that share two cores take 20 s
 )
 
 // Collect reads machines, several at a time, and gives each one's snapshot to take: one call at a time, in the order in which they come. A machine that cannot be
