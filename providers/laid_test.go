@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/evenkeel/evenkeel/envs"
 	"github.com/evenkeel/evenkeel/providers"
 )
 
@@ -49,5 +50,23 @@ func TestLaidOfAnEmptyPlaceIsNothing(t *testing.T) {
 	laid, err := world(t, nil)(web("1")).Laid(t.Context())
 	if err != nil || len(laid) != 0 {
 		t.Errorf("got %v, %v", laid, err)
+	}
+}
+
+func BenchmarkLaidOfAThousandMachines(b *testing.B) {
+	plan := &envs.Plan{Env: "shop.laptop", Project: "a1b2c3"}
+	var there []providers.Machine
+	for i := range 1000 {
+		name := fmt.Sprintf("web-%d", i+1)
+		plan.Machines = append(plan.Machines, envs.Machine{Name: name, Kind: "web", Allow: []envs.Rule{{From: "web", PortLow: 80, PortHigh: 80, Proto: "tcp"}}})
+		there = append(there, providers.Machine{
+			ID: name, Env: plan.Env, Name: name, State: providers.Running, Address: fmt.Sprintf("10.0.%d.%d", i/250, i%250+1), Labels: providers.Labels{providers.LabelProject: plan.Project},
+		})
+	}
+	c := &providers.Core{Plan: plan, Provider: &place{machines: there}}
+	for b.Loop() {
+		if laid, err := c.Laid(b.Context()); err != nil || len(laid) != 1000 {
+			b.Fatal(len(laid), err)
+		}
 	}
 }

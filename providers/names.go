@@ -49,9 +49,10 @@ func isAddress(host string) bool {
 // hostsBlock names every machine of the environment; a kind's name resolves to all of its machines, or to the address that stands for it.
 func hostsBlock(plan *envs.Plan, all []Machine) string {
 	var b strings.Builder
+	there := byName(all)
 	for _, pm := range plan.Machines {
-		for _, m := range all {
-			if m.Name == pm.Name && m.Address != "" {
+		for _, m := range there[pm.Name] {
+			if m.Address != "" {
 				fmt.Fprintf(&b, "%s %s %s.%s %s\n", m.Address, m.Name, m.Name, plan.Env, pm.Kind)
 			}
 		}
@@ -101,17 +102,27 @@ func sources(plan *envs.Plan, from string, all []Machine) []string {
 		return []string{"ip saddr @from-" + from + "-4 ", "ip6 saddr @from-" + from + "-6 "}
 	}
 	var list []string
+	there := byName(all)
 	for _, pm := range plan.Machines {
-		for _, m := range all {
-			if pm.Kind != from || m.Name != pm.Name {
-				continue
-			}
+		if pm.Kind != from {
+			continue
+		}
+		for _, m := range there[pm.Name] {
 			if a, err := netip.ParseAddr(m.Address); err == nil {
 				list = append(list, family(a)+" saddr "+a.String()+" ")
 			}
 		}
 	}
 	return list
+}
+
+// byName sorts machines by their names, of which several may have one.
+func byName(all []Machine) map[string][]Machine {
+	there := make(map[string][]Machine, len(all))
+	for _, m := range all {
+		there[m.Name] = append(there[m.Name], m)
+	}
+	return there
 }
 
 func family(a netip.Addr) string {
