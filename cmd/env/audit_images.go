@@ -92,7 +92,7 @@ func (m *imagesMet) fill(ctx context.Context) error {
 	for _, key := range sorted(m.keys) {
 		manifest, err := store.Manifest(ctx, key)
 		if err == nil {
-			p.Manifests[key] = manifest
+			p.Manifests[key] = ofEtc(manifest)
 			p.Texts[key], err = store.Texts(ctx, key)
 		}
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -105,11 +105,22 @@ func (m *imagesMet) fill(ctx context.Context) error {
 	}
 	for _, recipe := range sorted(m.lookups) {
 		if err := m.lookups[recipe].err; err != nil {
-			first, _, _ := strings.Cut(strings.TrimSpace(err.Error()), "\n")
-			m.s.note("%s: security updates that its images lack were not looked up: %s", recipe, oneLine(first))
+			m.s.note("%s: security updates that its images lack were not looked up: %s", recipe, cut(reasonOf(err), 400))
 		}
 	}
 	return nil
+}
+
+// ofEtc is a manifest without the files that no machine is compared with: of many images in use the rest would fill the memory.
+func ofEtc(m *images.Manifest) *images.Manifest {
+	small := *m
+	small.Files = nil
+	for _, e := range m.Files {
+		if strings.HasPrefix(e.Path, "/etc/") {
+			small.Files = append(small.Files, e)
+		}
+	}
+	return &small
 }
 
 // pending are the updates that one image lacks, where its packages and today's are known.
