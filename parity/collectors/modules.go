@@ -15,7 +15,9 @@ func modules() Group {
 		About: "kernel modules that are loaded",
 		Script: `[ -e /proc/modules ] || return 0
 [ -r /proc/modules ] || unknown '/proc/modules cannot be read'
-while read -r name rest; do printf '%s\n' "$name"; done </proc/modules
+in_order=cat
+! have sort || in_order=sort
+while read -r name rest; do printf '%s\n' "$name"; done </proc/modules | $in_order
 `,
 		Parse: parseModules,
 	}

@@ -16,7 +16,10 @@ func mounts() Group {
 	return Group{
 		Name: "mounts", Lane: parity.Stable,
 		About: "what is mounted where: file system and options; devices by the place's names",
+		// Units mount side by side, in an order of chance; one upon another is what -s keeps.
 		Script: `[ -r /proc/self/mountinfo ] || unknown '/proc/self/mountinfo cannot be read'
+in_order=cat
+! have sort || in_order='sort -s -k 1,1'
 while read -r id parent device root point options rest; do
 	case $point in
 	/run/user/* | /run/credentials/* | /run/netns/* | /run/docker/* | /run/containerd/* | /run/snapd/* | /run/systemd/* | /snap/* | /var/lib/snapd/* | /sys/kernel/debug/*) continue ;;
@@ -24,7 +27,7 @@ while read -r id parent device root point options rest; do
 	esac
 	case $rest in '- '*) rest=${rest#- } ;; *) rest=${rest#* - } ;; esac
 	printf '%s %s %s %s\n' "$point" "$root" "$options" "$rest"
-done </proc/self/mountinfo
+done </proc/self/mountinfo | $in_order
 `,
 		Parse: parseMounts,
 	}
@@ -32,7 +35,7 @@ done </proc/self/mountinfo
 
 func parseMounts(raw []byte) ([]parity.Item, error) {
 	type mount struct{ value, source string }
-	at := map[string][]mount{}
+	at, devices := map[string][]mount{}, map[string][]string{}
 	var points []string
 	var p pile
 	for line := range strings.Lines(string(raw)) {
@@ -55,7 +58,7 @@ func parseMounts(raw []byte) ([]parity.Item, error) {
 		at[point] = append(at[point], mount{value, source})
 		switch {
 		case strings.HasPrefix(source, "/dev/"):
-			p.join(source, point)
+			devices[source] = append(devices[source], point)
 		case strings.Contains(source, ":") || strings.HasPrefix(source, "//"):
 			p.add(point+" from", source) // a server
 		}
@@ -65,6 +68,10 @@ func parseMounts(raw []byte) ([]parity.Item, error) {
 	}
 	if len(points) == 0 {
 		return nil, fmt.Errorf("no mount is there, not even /")
+	}
+	for source, list := range devices {
+		slices.Sort(list)
+		p.add(source, strings.Join(slices.Compact(list), ", "))
 	}
 	for _, point := range points {
 		var values []string
