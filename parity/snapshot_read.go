@@ -3,6 +3,7 @@
 package parity
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
@@ -18,16 +19,71 @@ import (
 const maxSnapshot = 64 << 20
 
 // maxSharedSections is how many different sections of one file are remembered, so that equal ones share their items.
-const maxSharedSections = 4096
+const (
+	maxSharedSections = 4096
+	maxSharedText     = 64 << 20
+)
 
 // ReadSnapshots reads a file of snapshots: one, or any number one after the other (JSON lines), and gives each to take. It is strict: unknown fields, another format, wrong order,
-// keys twice and digests that are not those of the items are refused, with name, line and the place in the document. Memory is bounded by one snapshot; sections with equal digests
-// share their items, so take does not change them. It returns take's error. A file without a snapshot is refused.
+// keys twice and digests that are not those of the items are refused, with name, line and the place in the document. Memory is bounded by one snapshot and 64 MiB; sections with
+// equal digests share their items, so take does not change them. It returns take's error. A file without a snapshot is refused.
 func ReadSnapshots(r io.Reader, name string, take func(*Snapshot) error) error {
-	in := &countedReader{r: r}
+	known := sharedItems{byText: map[[sha256.Size]byte]checkedItems{}, byDigest: map[string]knownText{}, room: maxSharedText}
+	in := bufio.NewReaderSize(r, 256<<10)
+	var long []byte
+	n := 0
+	for {
+		line, err := readLine(in, &long)
+		if err == nil && len(line) > 1 {
+			if s := known.decodeLine(line); s != nil {
+				n++
+				if err := take(s); err != nil {
+					return err
+				}
+				continue
+			}
+		}
+		if err == io.EOF && len(line) == 0 {
+			if n == 0 {
+				return fmt.Errorf("cannot read %s: it holds no snapshot", name)
+			}
+			return nil
+		}
+		// It is laid out in another way, or wrong: no line is a snapshot from here on.
+		return known.readRest(io.MultiReader(bytes.NewReader(line), &failing{err}, in), name, n, take)
+	}
+}
+
+// failing ends with an error that is no end of input, else passes on.
+type failing struct{ err error }
+
+func (f *failing) Read([]byte) (int, error) {
+	if f.err == nil || errors.Is(f.err, bufio.ErrBufferFull) {
+		return 0, io.EOF
+	}
+	return 0, f.err
+}
+
+// readLine is a line with its end, until the next call; bufio.ErrBufferFull with the beginning of one that is too long. buf is room for long ones.
+func readLine(in *bufio.Reader, buf *[]byte) ([]byte, error) {
+	*buf = (*buf)[:0]
+	for {
+		part, err := in.ReadSlice('\n')
+		if err == nil && len(*buf) == 0 {
+			return part, nil
+		}
+		*buf = append(*buf, part...)
+		if !errors.Is(err, bufio.ErrBufferFull) || len(*buf) > maxSnapshot {
+			return *buf, err
+		}
+	}
+}
+
+// readRest reads values one after the other, wherever their lines end. done are the snapshots before it, one a line.
+func (k *sharedItems) readRest(r io.Reader, name string, done int, take func(*Snapshot) error) error {
+	in := &countedReader{r: r, lines: done}
 	dec := json.NewDecoder(in)
-	known := sharedItems{}
-	for n := 0; ; n++ {
+	for n := done; ; n++ {
 		in.read = 0
 		var raw json.RawMessage
 		err := dec.Decode(&raw)
@@ -40,7 +96,7 @@ func ReadSnapshots(r io.Reader, name string, take func(*Snapshot) error) error {
 		}
 		var s *Snapshot
 		if err == nil {
-			s, err = known.decode(raw)
+			s, err = k.decode(raw)
 		}
 		if errors.Is(err, io.ErrUnexpectedEOF) {
 			err = errors.New("it ends in the middle")
@@ -80,8 +136,18 @@ func (c *countedReader) line(dec *json.Decoder, value []byte) int {
 	return 1 + c.lines - bytes.Count(ahead, []byte("\n")) - bytes.Count(value, []byte("\n"))
 }
 
-// sharedItems are the items of sections that were read before, by the SHA-256 of their JSON.
-type sharedItems map[[sha256.Size]byte]checkedItems
+// sharedItems are the items of sections that were read before.
+type sharedItems struct {
+	byText   map[[sha256.Size]byte]checkedItems // by the SHA-256 of their JSON
+	byDigest map[string]knownText               // where the JSON is canonical
+	room     int                                // bytes of JSON that may still be remembered
+}
+
+// knownText is the JSON of items, and those.
+type knownText struct {
+	text  []byte
+	items []Item
+}
 
 type checkedItems struct {
 	items  []Item
@@ -98,7 +164,7 @@ type fileSection struct {
 }
 
 // decode reads and checks one snapshot.
-func (k sharedItems) decode(raw []byte) (*Snapshot, error) {
+func (k *sharedItems) decode(raw []byte) (*Snapshot, error) {
 	var s struct {
 		Snapshot
 		Sections []fileSection `json:"sections"`
@@ -169,7 +235,7 @@ func checkSnapshot(s *Snapshot, sections int) error {
 }
 
 // section checks one section and makes its items, or takes those that are known.
-func (k sharedItems) section(f *fileSection) (Section, error) {
+func (k *sharedItems) section(f *fileSection) (Section, error) {
 	s := Section{Name: f.Name, Lane: f.Lane, Unknown: f.Unknown, Digest: f.Digest}
 	switch {
 	case f.Name == "":
@@ -178,7 +244,7 @@ func (k sharedItems) section(f *fileSection) (Section, error) {
 		return s, fmt.Errorf("lane: got %.40q; allowed are stable, place, identity, volatile", f.Lane)
 	}
 	id := sha256.Sum256(f.Items)
-	shared, ok := k[id]
+	shared, ok := k.byText[id]
 	if !ok {
 		if len(f.Items) > 0 {
 			if err := strictly(f.Items, &shared.items); err != nil {
@@ -189,8 +255,8 @@ func (k sharedItems) section(f *fileSection) (Section, error) {
 			return s, err
 		}
 		shared.digest = DigestSection(shared.items)
-		if len(k) < maxSharedSections {
-			k[id] = shared
+		if len(k.byText) < maxSharedSections {
+			k.byText[id] = shared
 		}
 	}
 	switch {
@@ -200,6 +266,10 @@ func (k sharedItems) section(f *fileSection) (Section, error) {
 		return s, fmt.Errorf("digest: got %.80q; that of its items is %s: the file was changed, or is damaged", f.Digest, shared.digest)
 	}
 	s.Items = shared.items
+	if hex.EncodeToString(id[:]) == f.Digest && len(f.Items) <= k.room && k.byDigest[f.Digest].text == nil {
+		k.room -= len(f.Items)
+		k.byDigest[f.Digest] = knownText{bytes.Clone(f.Items), shared.items}
+	}
 	return s, nil
 }
 

@@ -250,6 +250,14 @@ func FuzzReadSnapshots(f *testing.F) {
 	f.Add([]byte(`{"format":1}{"format":2}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		got, err := readAll(data)
+		// Laid out in another way it is read by other code, which must come to the same.
+		var indented bytes.Buffer
+		if json.Indent(&indented, data, "", " ") == nil {
+			other, otherErr := readAll(indented.Bytes())
+			if d := cmp.Diff(got, other); d != "" || (err == nil) != (otherErr == nil) {
+				t.Errorf("%v, %v: %s", err, otherErr, d)
+			}
+		}
 		if err != nil {
 			if strings.ContainsAny(err.Error(), "\x1b\x00") {
 				t.Errorf("the error holds what a terminal acts on: %q", err)
