@@ -136,6 +136,8 @@ func LaneRules() []LaneRule {
 		{"units/console-getty.service", Place, "consoles that the place has"},
 		{"units/evenkeel-external.timer", Place, "runs where the definition names hosts that stand for kinds, which it does by tier"},
 		{"units/* last-run", Volatile, "how the last run of a job ended, which is a monitor's to tell"},
+		{"ports/udp/*/68", Place, "whether the place gives addresses by DHCP"},
+		{"ports/udp/*/546", Place, "whether the place gives addresses by DHCP"},
 		{"ports/*-ephemeral", Volatile, "a port that the kernel picked"},
 		{"time/offset*", Volatile, "a measurement"},
 		{"os/hostname", Volatile, "the machine's own name, which our records have"},
