@@ -62,8 +62,7 @@ func (c *Core) hostTarget(m Machine, user string) (ssh.Target, error) {
 	var t ssh.Target
 	for i, hop := range m.Host.Hops {
 		if len(hop.Keys) == 0 && len(hop.Authorities) == 0 {
-			return refuse(Denied, fmt.Errorf("%w: no key of %s is known, and no host authority that could vouch for it; `evenkeel doctor --tier %s` says of all such machines what to type",
-				ssh.ErrUntrusted, hop.Name, c.Plan.Tier), m.Host.HowToTrust(i))
+			return refuse(Denied, fmt.Errorf("%w: no key of %s is known, and no host authority that could vouch for it", ssh.ErrUntrusted, hop.Name), m.Host.HowToTrust(i))
 		}
 		identity, err := c.Identity.With(hop.Identities...)
 		if err != nil {
