@@ -26,23 +26,42 @@ func canonical(v any) ([]byte, error) {
 // MarshalSnapshot is a snapshot's canonical JSON, in one line without its end: no insignificant space, the fields in the order of the type, sections and items in order, <, > and
 // & as they are. Equal snapshots have equal bytes.
 func MarshalSnapshot(s *Snapshot) ([]byte, error) {
-	data, err := canonical(s)
+	head := *s
+	head.Sections = nil
+	around, err := canonical(&head)
 	if err != nil {
 		return nil, fmt.Errorf("cannot write snapshot of %s: %w", s.Subject.Name, err)
 	}
-	return data, nil
+	if s.Sections == nil {
+		return around, nil
+	}
+	before, after, _ := bytes.Cut(around, []byte(sectionsField+"null"))
+	b := append(before[:len(before):len(before)], sectionsField+"["...)
+	for i := range s.Sections {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		section := s.Sections[i]
+		section.Items = nil
+		line, err := canonical(&section)
+		if err != nil {
+			return nil, fmt.Errorf("cannot write snapshot of %s: %w", s.Subject.Name, err)
+		}
+		b = append(b, line...)
+		if items := s.Sections[i].Items; len(items) > 0 {
+			b = appendItems(append(b[:len(b)-1], `,"items":`...), items)
+			b = append(b, '}')
+		}
+	}
+	return append(append(b, ']'), after...), nil
 }
+
+// sectionsField is how a snapshot's canonical JSON goes on with its sections, and only they: within a string a quote is escaped.
+const sectionsField = `,"sections":`
 
 // DigestSection is Section.Digest: the SHA-256 over the canonical JSON of items, hex. Items are sorted by key.
 func DigestSection(items []Item) string {
-	if items == nil {
-		items = []Item{}
-	}
-	data, err := canonical(items)
-	if err != nil {
-		panic(err) // strings alone cannot fail
-	}
-	sum := sha256.Sum256(data)
+	sum := sha256.Sum256(appendItems(nil, items))
 	return hex.EncodeToString(sum[:])
 }
 

@@ -13,7 +13,7 @@ import (
 //
 // Within JSON a quote that is no escaped one ends a string, so `,"sections":[` stands only where the field does.
 func (k *sharedItems) decodeLine(line []byte) *Snapshot {
-	const field = `,"sections":`
+	const field = sectionsField
 	at := bytes.Index(line, []byte(field+"["))
 	if at < 0 {
 		return nil

@@ -245,6 +245,37 @@ func TestSchemaAndTypesHaveTheSameFields(t *testing.T) {
 	}
 }
 
+// FuzzMarshalSnapshot holds our writer to encoding/json, byte for byte.
+func FuzzMarshalSnapshot(f *testing.F) {
+	f.Add("/etc/a", "x", "line\n\t\"quoted\" \\ <b> \u2028\x7f\x00\x1f\b\f \u00e4\xff\xed\xa0\x80", "unknown")
+	f.Fuzz(func(t *testing.T, key, value, body, unknown string) {
+		items := []parity.Item{{Key: key, Value: value, Body: body}, {Key: value, Since: key, Unknown: unknown, Lane: parity.Lane(body)}}
+		s := &parity.Snapshot{Format: 1, Subject: parity.Subject{Name: key, Tier: `,"sections":null`}, Unreachable: unknown, Sections: []parity.Section{
+			{Name: value, Lane: parity.Stable, Items: items}, {Name: "z", Unknown: unknown}, {Name: key, Items: []parity.Item{}},
+		}}
+		for range 2 {
+			var want bytes.Buffer
+			enc := json.NewEncoder(&want)
+			enc.SetEscapeHTML(false)
+			if err := enc.Encode(s); err != nil {
+				t.Fatal(err)
+			}
+			got, err := parity.MarshalSnapshot(s)
+			if err != nil || string(got)+"\n" != want.String() {
+				t.Fatalf("%v: got\n%s\nwant\n%s", err, got, want.String())
+			}
+			s.Sections = nil
+		}
+		want, err := json.Marshal(items[:1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(want), `\u00`) && parity.DigestSection(items[:1]) != sum(string(want)) {
+			t.Errorf("the digest of %s is not that of its JSON", want)
+		}
+	})
+}
+
 func FuzzReadSnapshots(f *testing.F) {
 	f.Add(jsonLines(f, twoSnapshots()))
 	f.Add([]byte(`{"format":1}{"format":2}`))
