@@ -29,6 +29,7 @@ var fences = []struct{ module, only string }{
 	{"golang.org/x/crypto/ssh", "providers/ssh"},
 	{"github.com/fsnotify/fsnotify", "providers/sync"},
 	{"github.com/go-git/go-git", "providers/sync"},
+	{"github.com/kevinburke/ssh_config", "providers/hosts"},
 }
 
 type pkg struct {
