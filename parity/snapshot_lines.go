@@ -20,10 +20,7 @@ func (k *sharedItems) decodeLine(line []byte) *Snapshot {
 	}
 	pos := at + len(field) + 1
 	var sections []Section
-	for {
-		if pos < len(line) && line[pos] == ']' && sections == nil {
-			break
-		}
+	for pos < len(line) && (line[pos] != ']' || sections != nil) {
 		section, length := k.knownSection(line[pos:])
 		if length == 0 {
 			if section, length = k.newSection(line[pos:]); length == 0 {

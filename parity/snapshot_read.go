@@ -43,7 +43,7 @@ func ReadSnapshots(r io.Reader, name string, take func(*Snapshot) error) error {
 				continue
 			}
 		}
-		if err == io.EOF && len(line) == 0 {
+		if errors.Is(err, io.EOF) && len(line) == 0 {
 			if n == 0 {
 				return fmt.Errorf("cannot read %s: it holds no snapshot", name)
 			}
@@ -88,7 +88,7 @@ func (k *sharedItems) readRest(r io.Reader, name string, done int, take func(*Sn
 		var raw json.RawMessage
 		err := dec.Decode(&raw)
 		line := in.line(dec, raw)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			if n == 0 {
 				return fmt.Errorf("cannot read %s: it holds no snapshot", name)
 			}
