@@ -369,3 +369,26 @@ func FuzzAnswer(f *testing.F) {
 		}
 	})
 }
+
+// The machine is asked what time it has in the same exec; half of what the answer took is given to each way.
+func TestClockSkewIsAgainstTheMiddleOfQuestionAndAnswer(t *testing.T) {
+	r := newRig(t)
+	const off, wait = time.Hour, 600 * time.Millisecond
+	began := time.Now()
+	s := collect(t, facts.Options{Groups: []collectors.Group{group("one", "")}}, r.machine(t, "m", answer(func(_ context.Context, w io.Writer) {
+		clock := time.Now().Add(off)
+		time.Sleep(wait)
+		fmt.Fprintf(w, "evenkeel-facts 1 1 %d.%09d -\n%send\n", clock.Unix(), clock.Nanosecond(), plain("one", ""))
+	})))["m"]
+	took := time.Since(began).Seconds()
+	if least, most := off.Seconds()-took/2-0.01, off.Seconds()-wait.Seconds()/2+took-wait.Seconds(); s.Skew < least || s.Skew > most {
+		t.Errorf("got %.3f s, want %.3f to %.3f", s.Skew, least, most)
+	}
+	// busybox's date knows no %N.
+	s = collect(t, facts.Options{Groups: []collectors.Group{group("one", "")}}, r.machine(t, "m", answer(func(_ context.Context, w io.Writer) {
+		fmt.Fprintf(w, "evenkeel-facts 1 1 %d.%%N -\n%send\n", time.Now().Add(-off).Unix(), plain("one", ""))
+	})))["m"]
+	if math.Abs(s.Skew+off.Seconds()) > 5 {
+		t.Errorf("without parts of a second: got %.3f s", s.Skew)
+	}
+}
