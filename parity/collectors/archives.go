@@ -5,6 +5,7 @@ package collectors
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -75,6 +76,9 @@ func parseArchives(raw []byte) ([]parity.Item, error) {
 		}
 	}
 	end()
+	if a.noted > maxArchives {
+		return nil, fmt.Errorf("more than %d archives and pins", maxArchives)
+	}
 	return a.done(), nil
 }
 
@@ -83,7 +87,11 @@ type archiveSet struct {
 	itemSet
 	components map[[2]string][]string // by "deb URI SUITE" and options
 	order      [][2]string
+	noted      int
 }
+
+// maxArchives bounds what is told of one machine: a stanza of a few lines may stand for the product of its types, URIs and suites.
+const maxArchives = 10_000
 
 // note takes one archive. Who logs in there stands in the value, where secrets are masked, not in the key.
 func (a *archiveSet) note(kind, uri, suite string, opts, components []string) {
@@ -132,6 +140,9 @@ func options(list []string) string {
 // oneLine reads sources.list(5): deb [ option=value ... ] URI SUITE [COMPONENT...]
 func (a *archiveSet) oneLine(lines []string) {
 	for _, line := range lines {
+		if a.noted > maxArchives {
+			return
+		}
 		line, _, _ = strings.Cut(line, "#")
 		kind, rest, _ := strings.Cut(strings.TrimSpace(strings.ReplaceAll(line, "\t", " ")), " ")
 		if kind != "deb" && kind != "deb-src" {
@@ -147,6 +158,7 @@ func (a *archiveSet) oneLine(lines []string) {
 			opts, rest = strings.Fields(inner), after
 		}
 		if f := strings.Fields(rest); len(f) >= 2 {
+			a.noted++
 			a.note(kind, f[0], f[1], opts, f[2:])
 		}
 	}
@@ -175,9 +187,13 @@ func (a *archiveSet) deb822(lines []string) {
 			}
 			opts = append(opts, name+"="+strings.Join(strings.Fields(value), ","))
 		}
-		for _, kind := range strings.Fields(fields["types"]) {
-			for _, uri := range strings.Fields(fields["uris"]) {
-				for _, suite := range strings.Fields(fields["suites"]) {
+		kinds, uris, suites := strings.Fields(fields["types"]), strings.Fields(fields["uris"]), strings.Fields(fields["suites"])
+		if a.noted += min(len(kinds), maxArchives) * min(len(uris), maxArchives) * min(len(suites), maxArchives); a.noted > maxArchives {
+			return
+		}
+		for _, kind := range kinds {
+			for _, uri := range uris {
+				for _, suite := range suites {
 					a.note(kind, uri, suite, slices.Clone(opts), strings.Fields(fields["components"]))
 				}
 			}
@@ -190,6 +206,9 @@ func (a *archiveSet) pins(lines []string) {
 	for _, fields := range stanzas(lines) {
 		if pin := fields["pin"]; pin != "" {
 			for _, name := range strings.Fields(fields["package"]) {
+				if a.noted++; a.noted > maxArchives {
+					return
+				}
 				a.join("pin "+name+" "+strings.Join(strings.Fields(pin), " "), fields["pin-priority"])
 			}
 		}
@@ -199,46 +218,51 @@ func (a *archiveSet) pins(lines []string) {
 // stanzas are deb822(5)'s: fields by name in lower case; a line that begins with a space goes on.
 func stanzas(lines []string) []map[string]string {
 	var all []map[string]string
-	var one map[string]string
+	parts := map[string][]string{}
 	last := ""
+	end := func() {
+		if len(parts) > 0 {
+			one := map[string]string{}
+			for name, list := range parts {
+				one[name] = strings.Join(list, "\n")
+			}
+			all = append(all, one)
+		}
+		parts, last = map[string][]string{}, ""
+	}
 	for _, line := range lines {
 		switch {
 		case strings.HasPrefix(line, "#"):
 		case strings.TrimSpace(line) == "":
-			one, last = nil, ""
+			end()
 		case line[0] == ' ' || line[0] == '\t':
 			if last != "" {
-				one[last] += "\n" + strings.TrimSpace(line)
+				parts[last] = append(parts[last], strings.TrimSpace(line))
 			}
 		default:
-			name, value, found := strings.Cut(line, ":")
-			if !found {
-				continue
+			if name, value, found := strings.Cut(line, ":"); found {
+				last = strings.ToLower(strings.TrimSpace(name))
+				parts[last] = []string{strings.TrimSpace(value)}
 			}
-			if one == nil {
-				one = map[string]string{}
-				all = append(all, one)
-			}
-			last = strings.ToLower(strings.TrimSpace(name))
-			one[last] = strings.TrimSpace(value)
 		}
 	}
+	end()
 	return all
 }
 
 // repos reads the sections of a .repo file: of each what decides where packages come from, and whether they are believed.
 func (a *archiveSet) repos(lines []string) {
 	id, last := "", ""
-	fields := map[string]string{}
+	fields := map[string][]string{}
 	end := func() {
-		if id != "" {
+		if a.noted++; id != "" && a.noted <= maxArchives {
 			var list []string
-			for name, value := range fields {
-				list = append(list, name+"="+strings.Join(strings.Fields(value), ","))
+			for name, values := range fields {
+				list = append(list, name+"="+strings.Join(values, ","))
 			}
 			a.join("repo "+id, options(list))
 		}
-		id, last, fields = "", "", map[string]string{}
+		id, last, fields = "", "", map[string][]string{}
 	}
 	for _, line := range lines {
 		text := strings.TrimSpace(line)
@@ -249,7 +273,7 @@ func (a *archiveSet) repos(lines []string) {
 			id = strings.Trim(text, "[]")
 		case line[0] == ' ' || line[0] == '\t':
 			if last != "" {
-				fields[last] += " " + text
+				fields[last] = append(fields[last], strings.Fields(text)...)
 			}
 		default:
 			name, value, _ := strings.Cut(text, "=")
@@ -257,7 +281,7 @@ func (a *archiveSet) repos(lines []string) {
 			switch last = ""; name {
 			case "baseurl", "mirrorlist", "metalink", "enabled", "gpgcheck", "repo_gpgcheck", "gpgkey", "sslverify", "priority", "cost", "exclude", "excludepkgs", "includepkgs",
 				"module_hotfixes", "proxy", "username", "password", "skip_if_unavailable", "type":
-				last, fields[name] = name, strings.TrimSpace(value)
+				last, fields[name] = name, strings.Fields(value)
 			}
 		}
 	}

@@ -258,3 +258,16 @@ func TestLoginsOfArchivesAreInNoKey(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 }
+
+// A stanza of three lines may stand for as many archives as the product of its words.
+func TestArchivesWithoutMeasureAreUnknown(t *testing.T) {
+	words := strings.Repeat("a ", 3000)
+	for _, raw := range []string{
+		"file sources x\n. Types: " + words + "\n. URIs: " + words + "\n. Suites: " + words + "\n", "file list x\n" + strings.Repeat(". deb http://x y z\n", 20_000),
+		"file pins x\n. Package: " + strings.Repeat(words, 10) + "\n. Pin: a\n. Pin-Priority: 1\n", "file repo x\n" + strings.Repeat(". [a]\n", 20_000),
+	} {
+		if got, err := group(t, "archives").Parse([]byte(raw)); err == nil {
+			t.Errorf("of %.40q came %d items", raw, len(got))
+		}
+	}
+}
