@@ -5,6 +5,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -16,6 +17,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"text/tabwriter"
 	"time"
 )
@@ -24,6 +26,7 @@ import (
 type Row struct {
 	What    string    `json:"what"`
 	Against string    `json:"against"`
+	Unit    string    `json:"unit,omitempty"` // of what is not seconds
 	Ours    []float64 `json:"ours_s"`
 	Theirs  []float64 `json:"theirs_s"`
 	Median  float64   `json:"median_s"`
@@ -53,10 +56,10 @@ func times(limit float64) target {
 
 func main() {
 	rounds := flag.Int("n", 5, "rounds of each comparison")
-	only := flag.String("only", "", "sections to run, separated by commas: handoff, vm, vagrant, image")
+	only := flag.String("only", "", "sections to run, separated by commas: handoff, vm, vagrant, image, ansible, fleet, reports")
 	out := flag.String("o", "bench.json", "where the figures go")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, *rounds, *only, *out); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -81,7 +84,7 @@ func run(ctx context.Context, rounds int, only, out string) error {
 	sections := []struct {
 		name string
 		run  func(context.Context) error
-	}{{"handoff", b.handoff}, {"vm", b.virtualMachine}, {"vagrant", b.againstVagrant}, {"image", b.image}}
+	}{{"handoff", b.handoff}, {"vm", b.virtualMachine}, {"vagrant", b.againstVagrant}, {"image", b.image}, {"ansible", b.againstAnsible}, {"fleet", b.fleet}, {"reports", b.reports}}
 	var failed []error
 	for _, s := range sections {
 		if only != "" && !slices.Contains(strings.Split(only, ","), s.name) {
@@ -147,7 +150,8 @@ func (b *bench) print() {
 		if !r.Met {
 			mark = " MISSED"
 		}
-		fmt.Fprintf(w, "| %s\t| %s\t| %.3f s\t| %.3f s\t| %.2f\t| %s%s\t|\n", r.What, r.Against, r.Median, r.Rival, r.Ratio, r.Target, mark)
+		unit := cmp.Or(r.Unit, "s")
+		fmt.Fprintf(w, "| %s\t| %s\t| %.3f %s\t| %.3f %s\t| %.2f\t| %s%s\t|\n", r.What, r.Against, r.Median, unit, r.Rival, unit, r.Ratio, r.Target, mark)
 	}
 	_ = w.Flush()
 }

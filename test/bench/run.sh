@@ -2,7 +2,7 @@
 # Installs the rivals from the distribution and runs the comparisons. Arguments go to the bench (-n ROUNDS, -only SECTIONS).
 set -eu
 cd "$(dirname "$0")/../.."
-missing=$(for p in vagrant vagrant-libvirt dnsmasq-base openssh-client; do
+missing=$(for p in vagrant vagrant-libvirt dnsmasq-base openssh-client ansible python3-apt iproute2; do
 	dpkg-query -W -f '${Status}' "$p" 2>/dev/null | grep -q '^install ok installed' || echo "$p"
 done)
 if [ -n "$missing" ]; then
