@@ -14,7 +14,7 @@ import (
 // Group reads one section of facts.
 //
 // Script runs as the body of a shell function in a subshell, under dash, busybox's ash, bash and ksh alike, with LC_ALL=C, umask 077, stdin at its end, and PATH with the
-// sbin folders. It must not write a file, make a socket, wait for anybody, or run a program that does; a program that could (nginx -T) is not run. It prints raw
+// sbin folders. It must not write a file, make a socket, wait for anybody (but a few seconds for a machine that was just set up), or run a program that does; a program that could (nginx -T) is not run. It prints raw
 // facts on stdout, sorted or not. It ends with 0 where it could read all, and by `unknown REASON` where it could not; any other status is unknown too,
 // with the last line of stderr as the reason. What it prints is the whole truth: a group that has nothing to say prints nothing and ends with 0. The functions of Library
 // are there for it, and $root is 1 where it runs as root, else 0.

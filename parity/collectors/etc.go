@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/evenkeel/evenkeel/parity"
@@ -20,7 +21,8 @@ func etc() Group {
 	return Group{
 		Name: "etc", Lane: parity.Stable,
 		About: "files, links and folders below /etc: mode, owner, digest, target; the text of small ones. Private keys, password hashes and secrets are not opened",
-		Script: files + texts + `have find sort sha256sum || unknown 'find, sort and sha256sum are needed'
+		Script: files + texts + later + `have find sort sha256sum || unknown 'find, sort and sha256sum are needed'
+later '` + strings.Join(ownFiles(), " ") + `'
 unread='` + strings.Join(neverRead(), " ") + `'
 files /etc -- ` + quoted(ownFiles()) + ` | texts 3
 `,
@@ -64,6 +66,8 @@ const (
 
 func parseEtc(raw []byte) ([]parity.Item, error) {
 	digests := map[string]string{}
+	since := map[string]string{}
+	booted := false
 	bodies := map[string]*bytes.Buffer{}
 	var body *bytes.Buffer
 	var entries [][]string
@@ -81,8 +85,12 @@ func parseEtc(raw []byte) ([]parity.Item, error) {
 			bodies[string(path)] = body
 		} else if digest, path, ok := sumLine(string(line)); ok {
 			digests[path] = digest
+		} else if f := strings.Split(string(line), "\t"); f[0] == "b" {
+			booted = true
+		} else if f[0] == "n" && len(f) == 3 {
+			since[f[2]] = moment(f[1])
 		} else {
-			entries = append(entries, strings.Split(string(line), "\t"))
+			entries = append(entries, f)
 		}
 	}
 	var s itemSet
@@ -91,6 +99,7 @@ func parseEtc(raw []byte) ([]parity.Item, error) {
 			s.add(parity.Item{Key: f[1] + "/(odd name)", Unknown: oddName})
 		}
 		item, ok := entryOf(f)
+		item.Since = since[item.Key]
 		if !ok || item.Key == "/etc" { // which manifests of images do not have either
 			continue
 		}
@@ -110,7 +119,20 @@ func parseEtc(raw []byte) ([]parity.Item, error) {
 	if len(s.list) == 0 {
 		return nil, errNoFiles
 	}
+	if booted {
+		s.add(parity.Item{Key: parity.FirstBootItem, Value: "ended", Lane: parity.Volatile})
+	}
 	return s.list, nil
+}
+
+// moment is a file's time of change, seconds with a fraction, as RFC 3339. What is none is the epoch: later than nothing, and yet a time.
+func moment(text string) string {
+	seconds, _, _ := strings.Cut(text, ".")
+	n, err := strconv.ParseInt(seconds, 10, 64)
+	if err != nil || n < 0 || n > 253402300799 { // the end of the year 9999, which RFC 3339 has
+		n = 0
+	}
+	return time.Unix(n, 0).UTC().Format(time.RFC3339)
 }
 
 // entryOf is what files printed of one name, without what is in it.

@@ -75,6 +75,23 @@ const files = say + `files() {
 }
 `
 
+// later is sh that prints, on a machine whose first boot has ended, "b", and for each file that changed since then "n", when, and its path, with tabs between. What each machine has
+// of its own ($1, patterns) is left out, and what Settle lays, so that equal machines print the same. busybox's find cannot tell: then nothing is printed.
+const later = `later() {
+	done=/var/lib/evenkeel/firstboot.done
+	[ -e "$done" ] || return 0
+	set -f
+	own=
+	for a in $1; do own="$own -o -path $a"; done
+	# shellcheck disable=SC2086 # patterns are words, and not for this shell
+	if list=$(find /etc -xdev '(' -path /etc/evenkeel $own ')' -prune -o ! -type d -cnewer "$done" -printf 'n\t%C@\t%p\n' 2>/dev/null); then
+		echo b
+		[ -z "$list" ] || say "$list"
+	fi
+	set +f
+}
+`
+
 // texts is a filter behind files that adds the text of files, those of all ranks up to its argument: behind "T", a tab and the path come its lines, each behind two tabs. Those of a known form come first, then what
 // everybody may read; at most 64 KiB of one and 1 MiB of all. What may hold a secret in a place that says nothing of it stays on the machine: certificates and keys,
 // and what not everybody may read, unless it is of a form in which no secrets stand.

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/evenkeel/evenkeel/parity"
 )
@@ -207,4 +208,47 @@ func TestAMachineWithoutAnyFileIsUnknown(t *testing.T) {
 func FuzzEtc(f *testing.F) {
 	fuzz(f, "etc", "f\t644\troot:root\t\t6\t/etc/motd\n5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03  /etc/motd\nT\t/etc/motd\n\t\thello\n",
 		"l\t777\troot:root\t0:0\t\t'/etc/x' -> 'y'", "o\t/etc", "u\t700\tUNKNOWN:UNKNOWN\t1:2\t\t/etc/x", "\\"+strings.Repeat("0", 64)+"  /etc/a\\\\b")
+}
+
+func TestWhatChangedBelowEtcAfterFirstBootHasItsTime(t *testing.T) {
+	dir, wrap := etcOf(t, "-- old.conf --\na\n-- new.conf --\nb\n-- evenkeel/settings.env --\nA=1\n-- hostname --\nweb-1\n")
+	lib := t.TempDir()
+	if err := os.Mkdir(filepath.Join(lib, "evenkeel"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	wrap = append([]string{"unshare", "-m", "sh", "-c", `mount --bind "$0" /var/lib && exec "$@"`, lib}, wrap...)
+	eachWay(t, "etc", func(t *testing.T, r read) {
+		for _, item := range r.known(t) {
+			if item.Since != "" || item.Key == parity.FirstBootItem {
+				t.Errorf("without a first boot: %+v", item)
+			}
+		}
+	}, wrap...)
+	if err := os.WriteFile(filepath.Join(lib, "evenkeel", "firstboot.done"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(20 * time.Millisecond) // a tick of the file system's clock
+	before := time.Now().Add(-time.Second)
+	for _, name := range []string{"new.conf", "evenkeel/settings.env", "hostname"} {
+		if err := os.Chmod(filepath.Join(dir, name), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eachWay(t, "etc", func(t *testing.T, r read) {
+		list := r.known(t)
+		if itemAt(list, parity.FirstBootItem).Key == "" {
+			if strings.Contains(t.Name(), "busybox") {
+				return // its find cannot tell
+			}
+			t.Error("it is not said that first boot has ended")
+		}
+		for _, item := range list {
+			if (item.Since != "") != (item.Key == "/etc/new.conf") {
+				t.Errorf("%s has since %q", item.Key, item.Since)
+			}
+		}
+		if at, err := time.Parse(time.RFC3339, itemAt(list, "/etc/new.conf").Since); err != nil || at.Before(before.Truncate(time.Second)) || at.After(time.Now()) {
+			t.Errorf("new.conf changed at %v, %v", at, err)
+		}
+	}, wrap...)
 }

@@ -8,13 +8,19 @@ import (
 	"github.com/evenkeel/evenkeel/parity"
 )
 
-// modules are those that are loaded; the rest of what /proc/modules says of them changes by the second.
+// modules are those that are loaded; the rest of what /proc/modules says of them changes by the second. A machine of ours that was just set up still loads some: that is waited
+// for, ten seconds at most (images, evenkeel-coldplug.service).
 func modules() Group {
 	return Group{
 		Name: "modules", Lane: parity.Place,
 		About: "kernel modules that are loaded",
 		Script: `[ -e /proc/modules ] || return 0
 [ -r /proc/modules ] || unknown '/proc/modules cannot be read'
+for second in 1 2 3 4 5 6 7 8 9 10; do
+	[ -e /run/systemd/generator/systemd-udev-trigger.service.d/evenkeel.conf ] || break
+	[ ! -d /run/evenkeel-coldplug ] || [ -e /run/udev/queue ] || break
+	sleep 1
+done
 in_order=cat
 ! have sort || in_order=sort
 while read -r name rest; do printf '%s\n' "$name"; done </proc/modules | $in_order
