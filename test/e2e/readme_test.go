@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -45,22 +46,24 @@ func TestCommandsOfTheReadmeDoWhatItSays(t *testing.T) {
 			}
 			continue
 		}
-		want := 0
-		if strings.Contains(says, "exit status 2") {
-			want = 2
+		want := []int{0}
+		switch verb := strings.Fields(command)[1]; {
+		case verb == "facts" || verb == "audit" || verb == "compare": // a fake machine has no package manager: that is unknown, not the same
+			want = []int{0, 2, 3}
+		case strings.Contains(says, "exit status 2"):
+			want = []int{2}
 		}
-		run := exec.Command("sh", "-c", command)
-		run.Dir, run.Env = dir, variables
-		out, err := run.CombinedOutput()
-		got := 0
-		if exit, ok := errors.AsType[*exec.ExitError](err); ok {
-			got = exit.ExitCode()
-		} else if err != nil {
-			t.Fatal(err)
+		if command == "evenkeel facts -o facts.jsonl" { // the auditor's day: there is a second tier again
+			if out, got := inDir(t, dir, variables, "evenkeel up --tier production -q"); got != 0 {
+				t.Fatalf("exit status %d\n%s", got, out)
+			}
 		}
-		if got != want {
-			t.Fatalf("%s: got exit status %d, want %d\n%s", command, got, want, out)
+		if out, got := inDir(t, dir, variables, command); !slices.Contains(want, got) {
+			t.Fatalf("%s: got exit status %d, want one of %d\n%s", command, got, want, out)
 		}
+	}
+	if out, got := inDir(t, dir, variables, "evenkeel down --data -q --tier production --yes shop.production"); got != 0 {
+		t.Errorf("down: exit status %d\n%s", got, out)
 	}
 	down := exec.Command(filepath.Join(bin, "evenkeel"), "down", "--data", "-q")
 	down.Dir, down.Env = dir, variables
@@ -70,6 +73,20 @@ func TestCommandsOfTheReadmeDoWhatItSays(t *testing.T) {
 	if left := leftovers(world); len(left) > 0 {
 		t.Errorf("left over: %s", strings.Join(left, "\n  "))
 	}
+}
+
+// inDir runs a line of a shell and returns what it printed and its exit status.
+func inDir(t *testing.T, dir string, variables []string, line string) (string, int) {
+	t.Helper()
+	run := exec.Command("sh", "-c", line)
+	run.Dir, run.Env = dir, variables
+	out, err := run.CombinedOutput()
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		return string(out), exit.ExitCode()
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	return string(out), 0
 }
 
 // readmeDays are the commands below "Every day", as they stand.
