@@ -96,3 +96,23 @@ func TestInventoryOfACommandIsReadWithConsentOnly(t *testing.T) {
 		t.Errorf("got %s, %v, want the configuration as it is", config, problems)
 	}
 }
+
+// Where nothing is made for a machine there may be as many as a site has.
+func TestTiersOfExistingMachinesMayHaveThousands(t *testing.T) {
+	inProject(t, map[string]string{"images/web.yaml": "from: debian:12\n", "env.yaml": `evenkeel: 1
+name: shop
+id: a1b2c3
+image: images/web.yaml
+machines: {web: {}}
+tiers:
+  prod: {provider: hosts, config: {inventory: hosts.ini}, machines: {web: {count: 5000}}}
+  laptop: {provider: fake, machines: {web: {count: 5000}}}
+`})
+	_, problems, err := envs.Load("env.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(problems) != 1 || !strings.Contains(problems[0].String(), "tiers.laptop: the tier comes to 5000 machines; allowed are 1000") {
+		t.Errorf("got %v, want only the tier refused whose machines would be made", problems)
+	}
+}

@@ -25,7 +25,7 @@ const (
 
 // What one machine, kind and environment may be. The bounds only keep out what must be a mistake.
 const (
-	maxCount     = 512
+	maxCount     = 10_000 // of machines that exist already; how many are made is bounded by maxMachines
 	maxCPUs      = 512
 	minMemory    = 64 * mib
 	maxMemory    = 16 * tib

@@ -230,8 +230,10 @@ func (l *loader) finishTiers(chosen *strictyaml.Node) {
 	}
 }
 
-// maxMachines of one environment; names, rules and certificates are made for each.
-const maxMachines = 1000
+const (
+	maxMachines = 1000   // of one environment; names, rules and certificates are made for each
+	maxExisting = 20_000 // where nothing is made for them
+)
 
 func (l *loader) count(t *tier) {
 	total := 0
@@ -240,9 +242,13 @@ func (l *loader) count(t *tier) {
 			total += cmp.Or(over.Count, kind.Count, 1)
 		}
 	}
+	allowed := maxMachines
+	if t.Provider == existing {
+		allowed = maxExisting
+	}
 	switch {
-	case total > maxMachines:
-		t.at.Errorf("the tier comes to %d machines; allowed are %d", total, maxMachines)
+	case total > allowed:
+		t.at.Errorf("the tier comes to %d machines; allowed are %d", total, allowed)
 	case total == 0 && len(l.def.Machines) > 0:
 		t.at.Errorf("every kind of machines is external in this tier; an environment has at least one machine")
 	}
