@@ -328,7 +328,7 @@ func (h *htmlBuilder) row(b *block, row *Row) htmlRow {
 		Kind: inertLine(string(row.Kind), 20), Why: inertLine(row.Why, noteBytes), Fix: htmlSpans(inertLine(row.Fix, noteBytes)),
 		Waiver: inertLine(row.Waiver, keyBytes), Fingerprint: inertLine(row.Fingerprint, 200),
 	}
-	if ref := inertLine(shouldBe(row), valueBytes); row.Missing > 0 {
+	if ref := inertLine(shortDigests(shouldBe(row)), valueBytes); row.Missing > 0 {
 		out.Missing = ref
 	} else {
 		out.Reference = ref

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/evenkeel/evenkeel/internal/lazyregexp"
 )
 
 // cellAt is a row's cell of a column; rows of foreign origin may have fewer.
@@ -42,8 +44,14 @@ func cellText(row *Row, c Cell) string {
 	if c.State == Same && c.Value == "" && lacking(row) {
 		return "∅"
 	}
-	return inertLine(c.Value, valueBytes)
+	return inertLine(shortDigests(c.Value), valueBytes)
 }
+
+// wholeDigest is a digest as facts have it; people tell one from another by its first digits, as they do commits.
+var wholeDigest = lazyregexp.New(`\bsha256:([0-9a-f]{12})[0-9a-f]{52}\b`)
+
+// shortDigests is a value as people read it. What programs read has it whole.
+func shortDigests(value string) string { return wholeDigest.ReplaceAllString(value, "sha256:$1") }
 
 func isFinding(row *Row) bool { return row.Counts }
 

@@ -233,7 +233,7 @@ func rowText(r *Report, row *Row) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s (%s)\n", inertLine(row.Section, keyBytes), inertLine(row.Key, keyBytes), inertLine(string(row.Severity), 20))
 	if ref := shouldBe(row); ref != "" {
-		fmt.Fprintf(&b, "  should be: %s\n", inertLine(ref, valueBytes))
+		fmt.Fprintf(&b, "  should be: %s\n", inertLine(shortDigests(ref), valueBytes))
 	}
 	for _, g := range groupCells(row, allColumns(r)) {
 		var names []string

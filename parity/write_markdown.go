@@ -146,7 +146,7 @@ func (m *markdownWriter) row(b *block, at int) string {
 		return line + " as above |\n"
 	}
 	line += " " + mdText(string(row.Kind), 20)
-	if ref := shouldBe(row); row.Missing > 0 {
+	if ref := shortDigests(shouldBe(row)); row.Missing > 0 {
 		line += ", missing " + mdCode(ref, 200)
 	} else if ref != "" {
 		line += ", should be " + mdCode(ref, 200)
@@ -218,7 +218,7 @@ func mdCell(row *Row, c Cell) string {
 	if c.Value == "" {
 		return sign
 	}
-	return sign + " " + mdCode(c.Value, 200)
+	return sign + " " + mdCode(shortDigests(c.Value), 200)
 }
 
 // mdBreak parts text, so that GitHub sees no address, mention or number in it; it is seen by nobody.

@@ -61,6 +61,7 @@ func names(stem string, from, to int) []string {
 // smallReport has one of everything: each kind, each state, a waiver, a note, a machine that was not read.
 func smallReport() *parity.Report {
 	cell := func(s parity.State, v string) parity.Cell { return parity.Cell{State: s, Value: v} }
+	ones, twos := strings.Repeat("11", 32), strings.Repeat("22", 32)
 	order := func(o int, v string) parity.Cell { return parity.Cell{State: parity.Different, Value: v, Order: o} }
 	return &parity.Report{
 		Format: 1, At: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC), Project: "shop", Commit: "4f2a91c-dirty", Baseline: "production", Tool: "evenkeel 0.4.0",
@@ -92,8 +93,8 @@ func smallReport() *parity.Report {
 				Fix:   "`env rebuild --stale --tier production`", Fingerprint: "aaaa000000000000aaaa000000000005", Counts: true},
 			{Kind: parity.Inventory, Severity: parity.Info, Section: "machines", Key: "missing", Machines: "db", Tier: "staging", Reference: "db-3", Missing: 1,
 				Cells: make([]parity.Cell, 6), Fix: "`env up --tier staging` makes them", Fingerprint: "aaaa000000000000aaaa000000000006", Counts: true},
-			{Kind: parity.Skew, Severity: parity.Config, Section: "etc", Key: "/etc/motd", Machines: "web", Reference: "0644 root:root sha256:11",
-				Cells: []parity.Cell{cell(parity.Same, "0644 root:root sha256:11"), cell(parity.Same, "0644 root:root sha256:11"), cell(parity.Waived, "0644 root:root sha256:22"), {}, {}, {}},
+			{Kind: parity.Skew, Severity: parity.Config, Section: "etc", Key: "/etc/motd", Machines: "web", Reference: "0644 root:root sha256:" + ones,
+				Cells: []parity.Cell{cell(parity.Same, "0644 root:root sha256:"+ones), cell(parity.Same, "0644 root:root sha256:"+ones), cell(parity.Waived, "0644 root:root sha256:"+twos), {}, {}, {}},
 				Fix:   "rebuild web-[1-3] in staging (`env rebuild`)", Fingerprint: "aaaa000000000000aaaa000000000007", Waiver: "motd-of-staging"},
 			{Kind: parity.Skew, Severity: parity.Config, Section: "packages", Key: "qemu-guest-agent:amd64", Machines: "db",
 				Cells: []parity.Cell{{}, {}, {}, cell(parity.Same, ""), cell(parity.Expected, "7.2"), cell(parity.Unreachable, "")},

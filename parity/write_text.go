@@ -185,7 +185,7 @@ func (t *textWriter) quiet() {
 		var parts []string
 		for _, g := range groupCells(row, allColumns(t.r)) {
 			if g.cell.State != Same {
-				parts = append(parts, strings.TrimSpace(glyph(g.cell, t.o.ASCII)+" "+inertLine(g.cell.Value, valueBytes))+" "+t.columnsText(g.columns))
+				parts = append(parts, strings.TrimSpace(glyph(g.cell, t.o.ASCII)+" "+inertLine(shortDigests(g.cell.Value), valueBytes))+" "+t.columnsText(g.columns))
 			}
 		}
 		text := inertLine(row.Machines, keyBytes) + " " + rowKey(row) + ": " + strings.Join(parts, "; ")

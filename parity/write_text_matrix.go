@@ -201,7 +201,7 @@ func (t *textWriter) advice(b *block, at int) {
 	if n > 1 {
 		lead = fmt.Sprintf("    %s all %s: ", t.arrow, grouped(n))
 	}
-	if ref := inertLine(shouldBe(row), valueBytes); row.Missing > 0 {
+	if ref := inertLine(shortDigests(shouldBe(row)), valueBytes); row.Missing > 0 {
 		text = "missing " + ref + ": " + text
 	} else if ref != "" {
 		text = "should be " + ref + ": " + text
