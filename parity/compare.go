@@ -180,6 +180,7 @@ func (c *Comparison) Report() (*Report, error) {
 	for i := range rows {
 		finish(&rows[i], columns, severities)
 	}
+	rows = sameChange(rows)
 	c.waive(rows, columns, r)
 	sortRows(rows, columns)
 	if len(rows) > maxRows {

@@ -88,6 +88,8 @@ type Row struct {
 	Counts      bool   `json:"counts"`            // a finding: makes the exit status 2. Not so what is expected or waived
 	File        string `json:"file,omitempty"`    // where in the definition or recipe to look, relative to the project
 	Line        int    `json:"line,omitempty"`
+	// Also are rows that say the same change in other words, and are not counted for themselves: /etc/passwd, where this one is about a user.
+	Also []Row `json:"also,omitempty"`
 }
 
 // Cell is what one column has of a row's key.
