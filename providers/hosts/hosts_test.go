@@ -180,6 +180,29 @@ Host *
 	}
 }
 
+func TestAJumpHostOfTheTierIsReachedByThoseBeforeIt(t *testing.T) {
+	list := listed(t, map[string]any{"addresses": []string{"outer", "inner", "web-1"}, "via": "outer,inner"})
+	for i, want := range []string{"inner by outer", "outer by", "web-1 by outer inner"} {
+		got := list[i].Name + " by"
+		for _, h := range list[i].Host.Hops[:len(list[i].Host.Hops)-1] {
+			got += " " + h.Name
+		}
+		if got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}
+
+func TestAJumpHostsProxyCommandIsSaidAndNotPassedOver(t *testing.T) {
+	file := write(t, "ssh_config", "Host web-1\n  ProxyJump gate\nHost gate\n  ProxyCommand nc %h %p\n")
+	list := listed(t, map[string]any{"addresses": []string{"web-1", "gate"}, "ssh_config": file, "via": "none"})
+	for _, m := range list {
+		if !strings.Contains(m.Host.Trouble, "ProxyCommand for gate, which is not run") {
+			t.Errorf("%s: got %+v, want the command of the jump host named", m.Name, m.Host)
+		}
+	}
+}
+
 func TestSSHConfigThatCannotBeHonouredIsRefused(t *testing.T) {
 	t.Setenv("HOME", t.TempDir())
 	for _, text := range []string{"Match exec \"touch /tmp/x\"\n User a\n", "Include /dev/zero\n", "Include /proc/self/mem\n", "Host\n", "Match\n", "Include " + strings.Repeat("[", 5) + "\n"} {

@@ -31,13 +31,13 @@ type inventory struct {
 	members  map[string]*member
 	order    []string // of members
 	groups   map[string]*group
-	expanded int // hosts that its ranges and lists have come to
+	expanded int // names that its ranges and lists have come to; a host counts in each group that lists it
 	problems problem.List
 }
 
 type member struct {
 	vars   map[string]string
-	groups []string
+	groups map[string]bool // that list it
 	line   int
 }
 
@@ -110,7 +110,11 @@ func (v *inventory) add(pattern, in string, vars map[string]string, line, column
 	if host, rest, ok := cutPort(pattern); ok {
 		pattern, port = host, rest
 	}
-	names, err := expandRanges(pattern, maxHosts-v.expanded)
+	if v.expanded >= maxListed {
+		v.refuse(line, column, "its groups list more than %d hosts", maxListed)
+		return
+	}
+	names, err := expandRanges(pattern, maxHosts)
 	if err != nil {
 		v.refuse(line, column, "%v", err)
 		return
@@ -123,7 +127,11 @@ func (v *inventory) add(pattern, in string, vars map[string]string, line, column
 		}
 		m, ok := v.members[n]
 		if !ok {
-			m = &member{vars: map[string]string{}, line: line}
+			if len(v.members) == maxHosts {
+				v.refuse(line, column, "got %q: %v", clip(pattern), tooMany())
+				return
+			}
+			m = &member{vars: map[string]string{}, groups: map[string]bool{}, line: line}
 			v.members[n] = m
 			v.order = append(v.order, n)
 		}
@@ -131,8 +139,8 @@ func (v *inventory) add(pattern, in string, vars map[string]string, line, column
 			m.vars["ansible_port"] = port
 		}
 		maps.Copy(m.vars, vars)
-		if in != "" && !slices.Contains(m.groups, in) {
-			m.groups = append(m.groups, in)
+		if in != "" {
+			m.groups[in] = true
 		}
 	}
 }
@@ -173,14 +181,14 @@ func (v *inventory) hosts() ([]*host, problem.List) {
 		m := v.members[name]
 		h := &host{name: name, written: name, file: v.file, line: m.line}
 		over := map[string]*group{groupAll: v.group(groupAll, 0)}
-		for _, g := range m.groups {
+		for g := range m.groups {
 			over[g] = v.groups[g]
 			maps.Copy(over, v.groups[g].above)
 		}
 		for _, g := range slices.Sorted(maps.Keys(over)) {
 			switch {
 			case g == groupUngrouped:
-			case slices.Contains(m.groups, g) && g != groupAll:
+			case m.groups[g] && g != groupAll:
 				h.groups = append(h.groups, g)
 			default:
 				h.above = append(h.above, g)
@@ -219,7 +227,7 @@ func (v *inventory) settle() {
 	if len(names) > maxGroups || edges > maxEdges {
 		v.refuse(0, 0, "it has %d groups with %d children; allowed are %d and %d", len(names), edges, maxGroups, maxEdges)
 	}
-	onWay := map[*group]bool{}
+	onWay, ancestors := map[*group]bool{}, 0
 	var climb func(g *group) bool
 	climb = func(g *group) bool {
 		if onWay[g] {
@@ -244,6 +252,10 @@ func (v *inventory) settle() {
 			g.depth = max(g.depth, p.depth+1)
 		}
 		g.above = above
+		if ancestors += len(above); ancestors > maxAbove {
+			v.refuse(g.line, min(g.line, 1), "its groups stand in each other more than %d times", maxAbove)
+			return false
+		}
 		return true
 	}
 	for _, name := range names {
@@ -253,10 +265,12 @@ func (v *inventory) settle() {
 	}
 }
 
-// What an inventory's groups may be at most. Those that clouds' own inventories make of tags are many.
+// What an inventory's groups may be at most. Those that clouds' own inventories make of tags are many, and each machine is in dozens of them.
 const (
 	maxGroups = 20_000
 	maxEdges  = 50_000
+	maxAbove  = 2_000_000 // groups above groups, all counted
+	maxListed = 2_000_000 // hosts in groups
 )
 
 // What of an inventory's variables is used, newer name first.

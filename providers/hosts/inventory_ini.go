@@ -33,7 +33,7 @@ func parseINI(file string, data []byte) *inventory {
 		case part == "hosts":
 			v.iniHost(text, in, number, column)
 		case part == "children":
-			name, _, _ := strings.Cut(text, " ")
+			name := strings.Fields(text)[0]
 			if !isGroup(name) {
 				v.refuse(number, column, "got the group %q; allowed are letters, digits and ._-", clip(name))
 				continue

@@ -42,12 +42,15 @@ func parseJSON(file string, data []byte) *inventory {
 			v.refuse(0, 0, "got the group %q; allowed are letters, digits and ._-", clip(name))
 			continue
 		}
-		v.jsonGroup(name, top[name], meta.HostVars)
+		v.jsonGroup(name, top[name])
+	}
+	for _, host := range v.order {
+		maps.Copy(v.members[host].vars, v.jsonVars("the host "+host, meta.HostVars[host]))
 	}
 	return v
 }
 
-func (v *inventory) jsonGroup(name string, raw json.RawMessage, hostVars map[string]map[string]json.RawMessage) {
+func (v *inventory) jsonGroup(name string, raw json.RawMessage) {
 	var is struct {
 		Hosts    []string                   `json:"hosts"`
 		Children []string                   `json:"children"`
@@ -78,7 +81,7 @@ func (v *inventory) jsonGroup(name string, raw json.RawMessage, hostVars map[str
 			v.refuse(0, 0, "the group %s has the host %q; allowed are letters, digits and ._-, and addresses", name, clip(h))
 			continue
 		}
-		v.add(plainly(h), name, v.jsonVars("the host "+h, hostVars[h]), 0, 0)
+		v.add(plainly(h), name, nil, 0, 0)
 	}
 }
 

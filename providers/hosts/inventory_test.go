@@ -3,6 +3,7 @@
 package hosts_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -173,6 +174,50 @@ func TestWhatOnlyAnsibleCanFillInIsNamedAndKeepsNobodyElse(t *testing.T) {
 	}
 	if hops := list[3].Host.Hops; len(hops) != 2 || hops[0].Address != "bastion:2222" || hops[0].User != "jo" {
 		t.Errorf("got the way %+v, want it by jo@bastion:2222", hops)
+	}
+}
+
+// What clouds' inventories print: a group for each tag, and each machine in dozens of them.
+func TestAHostInManyGroupsIsOneHost(t *testing.T) {
+	var names []string
+	for i := range 6_000 {
+		names = append(names, fmt.Sprintf("web-%d", i))
+	}
+	groups := map[string]any{"_meta": map[string]any{"hostvars": map[string]any{"web-7": map[string]any{"ansible_user": "deploy"}}}}
+	for i := range 20 {
+		groups[fmt.Sprintf("tag_%d", i)] = names
+	}
+	text, err := json.Marshal(groups)
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := listed(t, map[string]any{"inventory": write(t, "a.json", string(text)), "only": []string{"group:tag_19"}})
+	if len(list) != 6_000 {
+		t.Fatalf("got %d machines, want 6000", len(list))
+	}
+	if i := slices.IndexFunc(list, func(m providers.Machine) bool { return m.Name == "web-7" }); list[i].Host.Hops[0].User != "deploy" {
+		t.Errorf("got %+v, want the login deploy", list[i].Host)
+	}
+}
+
+// Each group has all before it above it, which is a square of them.
+func TestGroupsThatStandInEachOtherWithoutEndAreRefused(t *testing.T) {
+	var b strings.Builder
+	for i := range 3_000 {
+		fmt.Fprintf(&b, "[g%d:children]\ng%d\n", i, i+1)
+	}
+	b.WriteString("[g3000]\nweb-1\n")
+	if _, err := open(t, map[string]any{"inventory": write(t, "a.ini", b.String())}); err == nil || !strings.Contains(err.Error(), "stand in each other") {
+		t.Errorf("got %v, want a refusal", err)
+	}
+}
+
+func TestKeysOfAnInventoryMayBeInTheHomeFolder(t *testing.T) {
+	home := t.TempDir()
+	t.Setenv("HOME", home)
+	list := listed(t, map[string]any{"inventory": write(t, "hosts", "web-1 ansible_ssh_private_key_file=~/.ssh/prod\n")})
+	if got := list[0].Host.Hops[0].Identities; !slices.Equal(got, []string{home + "/.ssh/prod"}) {
+		t.Errorf("got %v, want ~/.ssh/prod", got)
 	}
 }
 

@@ -232,8 +232,12 @@ func (w way) to(h *host, depth int) ([]providers.Hop, error) {
 	port := cmp.Or(h.port, s.port, 22)
 	hop := providers.Hop{
 		Address: net.JoinHostPort(dial, strconv.Itoa(port)), Name: strings.ToLower(cmp.Or(s.alias, dial)),
-		User: cmp.Or(h.user, s.user, w.config.User), Identities: slices.Concat(h.identities, s.identities),
+		User: cmp.Or(h.user, s.user, w.config.User),
 	}
+	for _, file := range h.identities {
+		hop.Identities = append(hop.Identities, expandHome(file, w.config.home))
+	}
+	hop.Identities = append(hop.Identities, s.identities...)
 	if hop.User != "" && !isUser(hop.User) {
 		return nil, fmt.Errorf("the login %q for %s is none", clip(hop.User), alias)
 	}
@@ -249,15 +253,21 @@ func (w way) to(h *host, depth int) ([]providers.Hop, error) {
 		return nil, fmt.Errorf("%s: %w", alias, err)
 	}
 	if s.command != "" && h.via == "" && s.jump == "" {
-		return nil, fmt.Errorf("%s says ProxyCommand for %s, which is not run; say ProxyJump there, or via", w.config.SSHConfig.File, alias)
+		return nil, w.proxyCommand(alias)
 	}
 	before, err := w.jumps(jumps, depth)
 	if err != nil {
 		return nil, err
 	}
-	// A jump host that the tier's via names is not reached by way of itself.
-	before = slices.DeleteFunc(before, func(b providers.Hop) bool { return b.Address == hop.Address })
+	// A jump host that the tier's via names is reached by those before it, not by way of itself.
+	if i := slices.IndexFunc(before, func(b providers.Hop) bool { return b.Address == hop.Address }); i >= 0 {
+		before = before[:i:i]
+	}
 	return append(before, hop), nil
+}
+
+func (w way) proxyCommand(alias string) error {
+	return fmt.Errorf("%s says ProxyCommand for %s, which is not run; say ProxyJump there, or via", w.config.SSHConfig.File, alias)
 }
 
 // jumps are the hops of a chain. As for ssh(1), only the first of them may have jump hosts of its own.
@@ -270,10 +280,15 @@ func (w way) jumps(list []endpoint, depth int) ([]providers.Hop, error) {
 				return nil, errors.New("its jump hosts lead to each other")
 			}
 			j := &host{name: e.host, user: e.user, port: e.port, via: "none"}
-			if s, err := w.settings.of(e.host, w.config.home); err == nil && i == 0 && s.jump != "" {
+			s, err := w.settings.of(e.host, w.config.home)
+			if err == nil && i == 0 && s.jump != "" {
 				j.via = s.jump // the tier's via is for machines
 			}
-			got.hops, got.err = w.to(j, depth+1)
+			if err == nil && i == 0 && s.jump == "" && s.command != "" {
+				got.err = w.proxyCommand(e.host)
+			} else {
+				got.hops, got.err = w.to(j, depth+1)
+			}
 			w.seen[jumpAt{e, i == 0}] = got
 		}
 		if got.err != nil {

@@ -3,6 +3,7 @@
 package hosts
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -205,7 +206,7 @@ func (c *sshConfig) of(alias, home string) (settings, error) {
 	if s.hostName, err = expand(first("hostname"), map[byte]string{'h': alias}); err != nil {
 		return fault("HostName", err)
 	}
-	tokens := map[byte]string{'d': home, 'h': s.hostName, 'n': alias, 'r': s.user, 'p': fmt.Sprint(max(s.port, 22)), 'u': localUser()}
+	tokens := map[byte]string{'d': home, 'h': s.hostName, 'n': alias, 'r': s.user, 'p': fmt.Sprint(cmp.Or(s.port, 22)), 'u': localUser()}
 	if s.hostName == "" {
 		tokens['h'] = alias
 	}
