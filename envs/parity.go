@@ -39,7 +39,7 @@ type Severity struct {
 // Waiver makes a finding an allowed difference until a day.
 type Waiver struct {
 	ID         string    `json:"id"`
-	Match      string    `json:"match"`              // SECTION/KEY with * for any text: "packages/nginx:*"
+	Match      string    `json:"match"`              // SECTION/KEY with * for any text, \* for a star: "packages/nginx:*"
 	Value      string    `json:"value,omitempty"`    // only while the differing value is this one
 	Tier       string    `json:"tier,omitempty"`     // "": all
 	Machines   string    `json:"machines,omitempty"` // a kind; "": all

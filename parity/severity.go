@@ -48,18 +48,18 @@ func rank(s Severity) int {
 	return 3
 }
 
-// matches reports whether text has the pattern's form, in which * stands for any text, the empty one included. Its time is linear in text for each *.
+// matches reports whether text has the pattern's form, in which * stands for any text, the empty one included, and \* for a star. Its time is linear in text for each *.
 func matches(pattern, text string) bool {
-	head, rest, star := strings.Cut(pattern, "*")
+	head, rest, star := cutStar(pattern)
 	if !star {
-		return pattern == text
+		return head == text
 	}
 	if !strings.HasPrefix(text, head) {
 		return false
 	}
 	text = text[len(head):]
 	for {
-		part, next, more := strings.Cut(rest, "*")
+		part, next, more := cutStar(rest)
 		if !more {
 			return strings.HasSuffix(text, part)
 		}
@@ -69,4 +69,14 @@ func matches(pattern, text string) bool {
 		}
 		text, rest = text[i+len(part):], next
 	}
+}
+
+// cutStar parts a pattern at its first * that stands for any text.
+func cutStar(pattern string) (literal, rest string, star bool) {
+	literal, rest, star = strings.Cut(pattern, "*")
+	for star && strings.HasSuffix(literal, `\`) {
+		more, after, again := strings.Cut(rest, "*")
+		literal, rest, star = literal[:len(literal)-1]+"*"+more, after, again
+	}
+	return literal, rest, star
 }

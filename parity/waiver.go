@@ -4,18 +4,58 @@ package parity
 
 import (
 	"cmp"
+	"crypto/sha256"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"go.yaml.in/yaml/v3"
 
 	"github.com/evenkeel/evenkeel/envs"
 )
 
-// absentValue is how a waiver is pinned to something that is not there.
-const absentValue = "(absent)"
+// What a waiver is pinned to where the value cannot stand in the file as it is: it is not there, it is an empty text, or it has characters that YAML has not.
+const (
+	absentValue = "(absent)"
+	emptyValue  = "(empty)"
+	otherValue  = "(sha256:%x)"
+)
+
+// pinOf is the value of a waiver that covers a cell as it is, and no other.
+func pinOf(cell Cell) string {
+	switch {
+	case cell.State == Absent:
+		return absentValue
+	case cell.Value == "":
+		return emptyValue
+	case strings.ContainsFunc(cell.Value, func(r rune) bool { return !unicode.IsPrint(r) && r != '\n' && r != '\t' }):
+		return fmt.Sprintf(otherValue, sha256.Sum256([]byte(cell.Value)))
+	}
+	return cell.Value
+}
+
+// maxMatch is how long a waiver's match may be (envs: 1024 bytes), with a star behind it.
+const maxMatch = 1023
+
+// matchOf is the match of a waiver that covers a key and no other: what cannot stand in the file is any text there, and the pinned value tells the rest.
+func matchOf(section, key string) string {
+	text := section + "/" + strings.ReplaceAll(key, "*", `\*`)
+	text = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '*'
+		}
+		return r
+	}, text)
+	if len(text) > maxMatch {
+		return strings.TrimRight(strings.ToValidUTF8(text[:maxMatch], ""), `\ `) + "*"
+	}
+	if trimmed := strings.TrimRight(text, " "); trimmed != text {
+		return trimmed + "*"
+	}
+	return text
+}
 
 // waive covers findings with the policy's waivers. An expired one covers nothing; one that is about to end is announced, one that covers nothing pointed out.
 func (c *Comparison) waive(rows []Row, columns []*column, r *Report) {
@@ -63,18 +103,20 @@ func (c *Comparison) waive(rows []Row, columns []*column, r *Report) {
 	for k, w := range c.policy.Waivers {
 		day := w.Until.UTC().Format(time.DateOnly)
 		use := WaiverUse{ID: w.ID, Owner: w.Owner, Until: w.Until, State: "used"}
-		if w.Until.Before(c.policy.At) {
+		unused := !used[k] && c.looked(columns, &w)
+		switch {
+		case w.Until.Before(c.policy.At):
 			use.State = "expired"
-		} else if !used[k] && !c.looked(columns, w.Tier) {
-			use.State = "unknown"
-		} else if !used[k] {
+		case unused:
 			use.State = "unused"
+		case !used[k]:
+			use.State = "unknown"
 		}
 		r.Waivers = append(r.Waivers, use)
 		switch {
 		case ended[k]:
 			c.note("the waiver %s ended on %s: what it covered is a finding again (%s)", w.ID, day, w.Owner)
-		case !used[k] && c.looked(columns, w.Tier):
+		case unused:
 			c.note("the waiver %s covers nothing any more: remove it (%s)", w.ID, w.Owner)
 		case used[k] && w.Until.Before(c.policy.At.Add(WaiverNotice)):
 			c.note("the waiver %s ends on %s: what it covers is a finding then (%s)", w.ID, day, w.Owner)
@@ -82,24 +124,35 @@ func (c *Comparison) waive(rows []Row, columns []*column, r *Report) {
 	}
 }
 
-// looked reports whether all of a tier ("": of every tier that was asked for) was read.
-func (c *Comparison) looked(columns []*column, tier string) bool {
+// looked reports whether all that a waiver may cover was read: else it may be needed yet.
+func (c *Comparison) looked(columns []*column, w *envs.Waiver) bool {
+	section, _, _ := strings.Cut(w.Match, "/")
+	if c.policy.Sections != nil && !slices.Contains(c.policy.Sections, section) {
+		return false
+	}
+	asked := slices.ContainsFunc(columns, func(col *column) bool { return col.collects(section) })
 	there := false
 	for _, col := range columns {
-		if tier == "" || col.Tier == tier {
-			if col.Unreachable {
-				return false
-			}
-			there = true
+		if w.Tier != "" && col.Tier != w.Tier {
+			continue
+		}
+		there = true
+		if col.Unreachable || asked && !col.collects(section) || col.views[section].mayHide(w.Match) {
+			return false
 		}
 	}
 	for _, t := range c.policy.Tiers {
-		if t.Unlisted != "" && (tier == "" || t.Name == tier) {
+		if t.Unlisted != "" && (w.Tier == "" || t.Name == w.Tier) {
 			return false
 		}
-		there = there || t.Name == tier
+		there = there || t.Name == w.Tier
 	}
 	return there
+}
+
+// mayHide reports whether facts that a pattern means could not be read.
+func (v *view) mayHide(pattern string) bool {
+	return v != nil && (v.unknown != "" || slices.ContainsFunc(v.facts, func(f fact) bool { return f.unknown != "" && matches(pattern, v.name+"/"+f.key) }))
 }
 
 func (c *Comparison) waiveMissing(row *Row, about []int, used, ended []bool) {
@@ -122,17 +175,20 @@ func covers(w *envs.Waiver, cell *Cell, col *column) bool {
 	if w.Tier != "" && w.Tier != col.Tier || w.Machines != "" && w.Machines != col.Kind {
 		return false
 	}
-	return w.Value == "" || w.Value == cell.Value || cell.State == Absent && w.Value == absentValue
+	return w.Value == "" || w.Value == cell.Value || w.Value == pinOf(*cell)
 }
 
 // Acceptance is who accepts today's findings, why, and until which day.
 type Acceptance struct {
 	Owner, Reason, ApprovedBy, Ref string
 	Until                          time.Time
+	// Tiers and Kinds are those of the definition, which a waiver may name; nil: any.
+	Tiers, Kinds []string
 }
 
 // Accept writes waivers for all that counts in r, each pinned to its value and its tier, as a file for parity.waivers. What changes afterwards is a finding. Ages
-// and names of machines change by themselves, so those are not pinned.
+// and names of machines change by themselves, so those are not pinned. What differs within a tier that the definition has not (a file's, that others were compared
+// with) no waiver can cover.
 func Accept(r *Report, a Acceptance) ([]byte, error) {
 	switch {
 	case strings.TrimSpace(a.Owner) == "" || strings.TrimSpace(a.Reason) == "":
@@ -157,8 +213,14 @@ func Accept(r *Report, a Acceptance) ([]byte, error) {
 	for i := range r.Rows {
 		row := &r.Rows[i]
 		add := func(tier, kind, value string) {
+			if a.Tiers != nil && !slices.Contains(a.Tiers, tier) {
+				return
+			}
+			if a.Kinds != nil && !slices.Contains(a.Kinds, kind) { // a cohort's name, or "unknown"
+				kind = ""
+			}
 			e := entry{
-				Match: row.Section + "/" + row.Key, Value: value, Tier: tier, Machines: kind, Reason: a.Reason, Owner: a.Owner, ApprovedBy: a.ApprovedBy, Ref: a.Ref,
+				Match: matchOf(row.Section, row.Key), Value: value, Tier: tier, Machines: kind, Reason: a.Reason, Owner: a.Owner, ApprovedBy: a.ApprovedBy, Ref: a.Ref,
 				Until: a.Until.UTC().Format(time.DateOnly),
 			}
 			if !seen[e] {
@@ -177,12 +239,9 @@ func Accept(r *Report, a Acceptance) ([]byte, error) {
 			if !cell.differs() {
 				continue
 			}
-			value := cell.Value
-			switch {
-			case row.Kind == Stale || row.Section == "identity" || row.Section == "images":
+			value := pinOf(cell)
+			if row.Kind == Stale || row.Section == "identity" || row.Section == "images" {
 				value = ""
-			case cell.State == Absent:
-				value = absentValue
 			}
 			add(r.Columns[j].Tier, r.Columns[j].Kind, value)
 		}

@@ -61,6 +61,79 @@ func TestAWaiverCoversUntilItsDay(t *testing.T) {
 	}
 }
 
+// What was not read may still need its waiver: nobody is told to remove it.
+func TestAWaiverOfWhatWasNotReadIsNotUnused(t *testing.T) {
+	b, far := plainBox(), now.AddDate(0, 3, 0)
+	sections := parity.Policy{Sections: []string{"sysctl"}}
+	for name, c := range map[string]struct {
+		p       parity.Policy
+		staging parity.Snapshot
+		want    string
+	}{
+		"read":                     {parity.Policy{}, snap("staging", "web-1", b), "unused"},
+		"other sections were read": {sections, snap("staging", "web-1", b), "unknown"},
+		"the fact is unknown":      {parity.Policy{}, snap("staging", "web-1", b.with("packages", "nginx:amd64", "unknown:no rights")), "unknown"},
+		"another fact is unknown":  {parity.Policy{}, snap("staging", "web-1", b.with("packages", "bash:amd64", "unknown:no rights")), "unused"},
+		"the section is unknown":   {parity.Policy{}, unread(snap("staging", "web-1", b), "packages"), "unknown"},
+		"the section was not read": {parity.Policy{}, leftOut(snap("staging", "web-1", b), "packages"), "unknown"},
+	} {
+		c.p.Baseline, c.p.Waivers = "production", []envs.Waiver{waiver("packages/nginx:*", far)}
+		r := compare(t, c.p, snap("production", "web-1", b), c.staging)
+		if got := r.Waivers[0].State; got != c.want || strings.Contains(strings.Join(r.Notes, "\n"), "remove it") != (c.want == "unused") {
+			t.Errorf("%s: got %s and notes %q; want %s", name, got, r.Notes, c.want)
+		}
+	}
+}
+
+func unread(s parity.Snapshot, section string) parity.Snapshot {
+	for i := range s.Sections {
+		if s.Sections[i].Name == section {
+			s.Sections[i] = parity.Section{Name: section, Lane: parity.Stable, Unknown: "no rights", Digest: digestOf(nil)}
+		}
+	}
+	return s
+}
+
+func leftOut(s parity.Snapshot, section string) parity.Snapshot {
+	s.Sections = slices.DeleteFunc(s.Sections, func(s parity.Section) bool { return s.Name == section })
+	return s
+}
+
+// Keys and values are the machines' words: what they are accepted with is neither wider than they are nor a file that does not load.
+func TestAcceptedFindingsAreNoWiderThanTheyAreWhateverTheirWords(t *testing.T) {
+	long := strings.Repeat("x", 2000)
+	keys := []string{"%ops *", `back\slash`, `back\*star`, "trailing ", "esc\x1b[31m", "two\nlines", long, "yes"}
+	b := plainBox()
+	odd := b
+	for i, key := range keys {
+		odd = odd.with("sysctl", key, []string{"", "1", "on", "a\x1b", "a\nb ", "~", long, "0x10"}[i])
+	}
+	production, staging := snap("production", "web-1", b), snap("staging", "web-1", odd)
+	p := parity.Policy{Baseline: "production"}
+	r := compare(t, p, production, staging)
+	file, err := parity.Accept(r, parity.Acceptance{Owner: "ops", Reason: "r", Until: now.AddDate(0, 1, 0), Tiers: []string{"staging"}, Kinds: []string{"web"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Waivers = load(t, string(file))
+	if r = compare(t, p, production, staging); r.Findings() != 0 || len(r.Rows) != len(keys) {
+		t.Errorf("got %v\nwith %s", said(r), file)
+	}
+	for _, other := range []box{odd.with("sysctl", "%ops ALL", ""), odd.with("sysctl", "%ops *", "2"), odd.with("sysctl", "esc\x1b[31m", "b\x1b"), odd.with("sysctl", `back\_star`, "on")} {
+		if r = compare(t, p, production, snap("staging", "web-1", other)); r.Findings() != 1 {
+			t.Errorf("another key or value is waived too: %v", said(r))
+		}
+	}
+	none, err := parity.Accept(compare(t, parity.Policy{Baseline: "production"}, production, staging), parity.Acceptance{Owner: "o", Reason: "r", Until: now.AddDate(0, 1, 0), Tiers: []string{"ci"}})
+	if err != nil || len(load(t, string(none))) != 0 {
+		t.Errorf("a tier that the definition has not: got %s, %v", none, err)
+	}
+	kindless, err := parity.Accept(compare(t, parity.Policy{Baseline: "production"}, production, staging), parity.Acceptance{Owner: "o", Reason: "r", Until: now.AddDate(0, 1, 0), Kinds: []string{"db"}})
+	if err != nil || load(t, string(kindless))[0].Machines != "" {
+		t.Errorf("a kind that the definition has not: got %s, %v", kindless, err)
+	}
+}
+
 // Whatever waivers there are: they hide no row, change nothing but states, and expired ones change nothing at all.
 func TestWaiversOnlyEverWaive(t *testing.T) {
 	for seed := range uint64(80) {
