@@ -20,6 +20,7 @@ func units() Group {
 		About: "services, sockets, timers and other units: enabled, active, failed, masked, overridden, skipped for a condition",
 		Script: `if [ -d /run/systemd/system ] && have systemctl awk; then
 	echo systemd
+	export SYSTEMD_BUS_TIMEOUT=90s # it reads every unit file for this, which takes a busy machine longer than the 25 s it is given else
 	files=$(systemctl list-unit-files --no-legend --no-pager --full) || unknown 'systemctl does not list unit files'
 	printf '%s\n' "$files"
 	for f in /etc/systemd/system/*.d/*.conf /etc/systemd/system.control/*.d/*.conf /run/systemd/system/*.d/*.conf /run/systemd/system.control/*.d/*.conf; do
