@@ -85,6 +85,9 @@ func runAudit(ctx context.Context, c *call) error {
 		return err
 	}
 	if o.accept != nil {
+		if s.def != nil {
+			o.accept.Tiers, o.accept.Kinds = sorted(s.def.Tiers), sorted(s.def.Machines)
+		}
 		return c.accept(report, *o.accept)
 	}
 	return standing(report, o.failOn)

@@ -15,7 +15,7 @@ import (
 	"github.com/evenkeel/evenkeel/parity"
 )
 
-// lookupTime bounds the question to the archives which updates there are.
+// lookupTime bounds each question to the archives which updates there are. It begins with the question: the machines may have taken longer.
 const lookupTime = 2 * time.Minute
 
 // imagesMet are the images of the machines that were met, and what is found out of them while machines are still being read.
@@ -37,7 +37,7 @@ type lookup struct {
 
 func newImagesMet(ctx context.Context, c *call, s *auditSubject) *imagesMet {
 	m := &imagesMet{c: c, s: s, keys: map[string]string{}, lookups: map[string]*lookup{}}
-	m.ctx, m.cancel = context.WithTimeoutCause(ctx, lookupTime, fmt.Errorf("the archives did not answer within %s", lookupTime))
+	m.ctx, m.cancel = context.WithCancel(ctx)
 	return m
 }
 
@@ -65,12 +65,14 @@ func (m *imagesMet) meet(subject parity.Subject) {
 	l := &lookup{}
 	m.lookups[recipe] = l
 	m.wg.Go(func() {
-		store, err := m.c.store(m.ctx)
+		ctx, cancel := context.WithTimeoutCause(m.ctx, lookupTime, fmt.Errorf("the archives did not answer within %s", lookupTime))
+		defer cancel()
+		store, err := m.c.store(ctx)
 		if err == nil {
-			l.lock, err = store.NewLock(m.ctx, m.s.def.Recipes[recipe], m.s.tell)
+			l.lock, err = store.NewLock(ctx, m.s.def.Recipes[recipe], m.s.tell)
 		}
-		if l.err = err; err != nil && m.ctx.Err() != nil {
-			l.err = context.Cause(m.ctx)
+		if l.err = err; err != nil && ctx.Err() != nil {
+			l.err = context.Cause(ctx)
 		}
 	})
 }

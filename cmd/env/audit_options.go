@@ -50,6 +50,8 @@ func (c *call) auditOptions(now time.Time) (auditOptions, error) {
 		return o, usagef("--snapshots means nothing without --out")
 	case c.flag.IsSet("since") && (c.flag.IsSet("from") || c.flag.IsSet("against") || c.flag.IsSet("baseline")):
 		return o, usagef("--since compares with an earlier audit: it excludes --from, --against and --baseline")
+	case c.flag.IsSet("since") && c.flag.IsSet("accept"):
+		return o, usagef("--since tells what changed, which no waiver covers: it excludes --accept")
 	case c.flag.IsSet("against") && c.flag.IsSet("baseline"):
 		return o, usagef("--against and --baseline exclude each other")
 	}

@@ -4,10 +4,12 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/evenkeel/evenkeel/parity"
@@ -24,6 +26,7 @@ func TestAuditsCommandLineIsCheckedBeforeAnythingIsRead(t *testing.T) {
 		{"audit --since 2026-13-01", `--since: got "2026-13-01"; allowed is a day such as 2026-11-01, or a span such as 30d`},
 		{"audit --since 0d", `--since: got "0d"`},
 		{"audit --since 1d --against x", "it excludes --from, --against and --baseline"},
+		{"audit --since 1d --accept w --owner me --reason r --until 1d", "it excludes --accept"},
 		{"audit --baseline a --against x", "--against and --baseline exclude each other"},
 		{"audit --snapshots", "--snapshots means nothing without --out"},
 		{"audit --sign key", "--sign signs audit.json: say where it is written with --out"},
@@ -136,6 +139,22 @@ func TestEveryFormBearsTheMarkOfAReport(t *testing.T) {
 				t.Errorf("%s at %d columns: %v\n%s", f.name, width, err, bytes.TrimSpace(f.data))
 			}
 		}
+	}
+}
+
+func TestAMarkIsFoundWhereverItStands(t *testing.T) {
+	for _, mark := range marks() {
+		for _, before := range []int{0, 1<<16 - 20, 1<<16 - 1, 1 << 16, 200_000} {
+			text := strings.Repeat("x", before) + strings.ReplaceAll(mark, " ", " \n\t ") + strings.Repeat("y", 100_000)
+			for _, r := range []io.Reader{strings.NewReader(text), iotest.HalfReader(strings.NewReader(text))} {
+				if ours, err := bearsMark(r); err != nil || !ours {
+					t.Errorf("%q behind %d bytes: got %v, %v", mark, before, ours, err)
+				}
+			}
+		}
+	}
+	if ours, err := bearsMark(strings.NewReader(strings.Repeat("notes of an audit ", 10_000))); err != nil || ours {
+		t.Errorf("somebody's notes: got %v, %v", ours, err)
 	}
 }
 

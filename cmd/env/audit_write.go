@@ -164,17 +164,43 @@ func mayWrite(path string) error {
 		return fmt.Errorf("cannot write the report: %w", err)
 	}
 	defer func() { _ = f.Close() }()
-	data, err := io.ReadAll(io.LimitReader(f, maxForeign))
+	ours, err := bearsMark(io.LimitReader(f, maxForeign))
 	if err != nil {
 		return fmt.Errorf("cannot write the report: %w", err)
 	}
-	text := strings.Join(strings.Fields(string(data)), " ") // lines are wrapped in some forms
-	if !slices.ContainsFunc(marks(), func(mark string) bool { return strings.Contains(text, mark) }) {
+	if !ours {
 		e := usagef("cannot write the report: %s is there and is no report of ours", path)
 		e.hint = "choose another folder, or remove it"
 		return e
 	}
 	return nil
+}
+
+// bearsMark reports whether one of marks is in a text, by the piece: a report of 10,000 machines has 50 MB.
+func bearsMark(r io.Reader) (bool, error) {
+	const longest = 64 // of marks
+	piece, text := make([]byte, 64<<10), []byte(nil)
+	for {
+		n, err := r.Read(piece)
+		for _, b := range piece[:n] {
+			if b == '\n' || b == '\t' || b == '\r' {
+				b = ' '
+			}
+			if b != ' ' || !bytes.HasSuffix(text, []byte{' '}) { // lines are wrapped in some forms
+				text = append(text, b)
+			}
+		}
+		if slices.ContainsFunc(marks(), func(mark string) bool { return bytes.Contains(text, []byte(mark)) }) {
+			return true, nil
+		}
+		if errors.Is(err, io.EOF) {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		text = append(text[:0], text[max(0, len(text)-longest):]...)
+	}
 }
 
 // writeReplacing replaces a file in one step, or leaves it as it was.

@@ -137,10 +137,8 @@ func (m *compared) machineNamed(word string, sure bool) (tier, name string) {
 	if plan == nil {
 		return "", ""
 	}
-	for _, machine := range plan.Machines {
-		if sure || machine.Name == word {
-			return plan.Tier, word
-		}
+	if sure || slices.ContainsFunc(plan.Machines, func(m envs.Machine) bool { return m.Name == word }) {
+		return plan.Tier, word
 	}
 	return "", ""
 }

@@ -18,7 +18,6 @@ import (
 	"github.com/evenkeel/evenkeel/parity"
 	"github.com/evenkeel/evenkeel/parity/collectors"
 	"github.com/evenkeel/evenkeel/parity/facts"
-	"github.com/evenkeel/evenkeel/parity/store"
 	"github.com/evenkeel/evenkeel/providers"
 )
 
@@ -212,7 +211,7 @@ func (f *factsOf) fromMachines(ctx context.Context) error {
 	_, f.ours = facts.Script(f.all())
 	o := collectOptions{groups: f.groups, parallel: f.flag.Int("parallel"), deadline: f.flag.Duration("deadline")}
 	if f.flag.String("known") == "on" {
-		kept, err := f.keptFacts(ctx)
+		kept, err := f.audits(ctx)
 		if err != nil {
 			f.log().Warn("facts are read anew", "error", err)
 		} else {
@@ -227,15 +226,6 @@ func (f *factsOf) fromMachines(ctx context.Context) error {
 		}
 	}
 	return f.collect(ctx, p, list, o, f.take)
-}
-
-// keptFacts is where sections that were read before are kept.
-func (c *call) keptFacts(ctx context.Context) (*store.Store, error) {
-	state, err := c.stateDir()
-	if err != nil {
-		return nil, err
-	}
-	return store.Open(ctx, filepath.Join(state, "parity"))
 }
 
 // pick are those machines of list that words name, by themselves or by their kind; all where there are no words.
