@@ -74,7 +74,7 @@ func namesThings(section string) bool {
 // wordy reports whether a text speaks of passwords without holding any: who may do without one, which module checks one. Only what has a secret's form is masked there.
 func wordy(section, key string) bool {
 	switch section {
-	case "archives", "users", "groups", "sudoers", "packages", "conffiles", "updates", "ports", "mounts", "modules", "ca", "keys", "languages":
+	case "users", "groups", "sudoers", "packages", "conffiles", "updates", "ports", "modules", "ca", "languages":
 		return true
 	}
 	switch key {

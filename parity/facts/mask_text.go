@@ -147,6 +147,7 @@ func hinted(line string) bool {
 func (r *maskReader) settings(line string) string {
 	var b strings.Builder
 	done := 0 // of line, written
+	quotes := openQuotes{line: line}
 	for i := 0; i < len(line); i++ {
 		c := line[i]
 		if c != '=' && c != ':' && c != '>' && c != ' ' && c != '\t' || i < done {
@@ -156,21 +157,19 @@ func (r *maskReader) settings(line string) string {
 		if name == "" {
 			continue
 		}
-		from, to, quote := valueAfter(line, i, c, start)
+		if !isSecretName(name) && (r.pending == 0 || !holdsValue(name)) {
+			if c != ' ' && c != '\t' && c != '>' && callsNames(name) && i >= done && callsSecret(line, i, c, start, &quotes) {
+				r.pending = 3
+			}
+			continue
+		}
+		from, to, quote := valueAfter(line, i, c, start, &quotes)
 		if from < done || to < from {
 			continue
 		}
 		value := line[from:to]
-		if c != ' ' && c != '\t' && c != '>' && callsNames(name) && isSecretName(strings.Trim(value, `"',; `)) {
-			r.pending = 3
-			continue
-		}
-		secret := isSecretName(name) || r.pending > 0 && holdsValue(name)
-		if !secret {
-			continue
-		}
-		if block := strings.Trim(value, " \t"); c == ':' && (block == "" || block[0] == '|' || block[0] == '>' && quote == "") {
-			r.literal = block != ""
+		if empty := strings.Trim(value, " \t") == ""; c == ':' && (empty || quote == "" && isBlockHeader(value)) {
+			r.literal = !empty
 			r.block = len(line) - len(strings.TrimLeft(line, " \t"))
 			if strings.HasPrefix(line[r.block:], "- ") {
 				r.block += 2 - 1 // the name stands two further in
@@ -201,6 +200,13 @@ func callsNames(name string) bool {
 		return true
 	}
 	return false
+}
+
+// callsSecret reports whether the value behind an operator at i is a secret's name. It looks no further than such a name could reach: a long line may have many.
+func callsSecret(line string, i int, operator byte, start int, quotes *openQuotes) bool {
+	line = line[:min(len(line), i+2*maxName)]
+	from, to, _ := valueAfter(line, i, operator, start, quotes)
+	return from <= to && isSecretName(strings.Trim(line[from:to], `"',; `))
 }
 
 func holdsValue(name string) bool {
@@ -241,13 +247,21 @@ func nameBefore(left string, operator byte, after string) (name string, start in
 			return nameBefore(trimmed[:len(trimmed)-1], '=', after)
 		}
 	case ' ', '\t':
+		if name == "" {
+			return "", 0
+		}
 		if next := strings.TrimLeft(after, " \t"); next == "" || next[0] == '=' || next[0] == ':' {
 			return "", 0
 		}
 		if strings.HasPrefix(name, "-") {
 			return strings.TrimLeft(name, "-"), start
 		}
-		before := strings.Fields(left[:start])
+		var before []string // the first two words: a long line has many blanks
+		for word := range strings.FieldsSeq(left[:start]) {
+			if before = append(before, word); len(before) == 2 {
+				break
+			}
+		}
 		if len(before) > 1 || len(before) == 1 && before[0] != "export" && before[0] != "set" && before[0] != "setenv" || len(trimmed) != end {
 			if !netrcWord(name) || len(before) < 2 || strings.HasPrefix(before[0], "#") {
 				return "", 0
@@ -265,7 +279,7 @@ func isNameByte(c byte) bool {
 }
 
 // valueAfter is where the value behind an operator at i stands: between quotes, whose kind is told, else up to what ends it.
-func valueAfter(line string, i int, operator byte, start int) (from, to int, quote string) {
+func valueAfter(line string, i int, operator byte, start int, quotes *openQuotes) (from, to int, quote string) {
 	from = i + 1
 	for from < len(line) && (line[from] == '=' || line[from] == '>' && operator == '=' || line[from] == ' ' || line[from] == '\t') {
 		from++
@@ -296,7 +310,7 @@ func valueAfter(line string, i int, operator byte, start int) (from, to int, quo
 		}
 	default:
 		for _, q := range []byte{'"', '\''} {
-			if strings.Count(line[:start], string(q))%2 == 1 { // within quotes
+			if quotes.at(start, q) {
 				if n := closing(rest, string(q)); n >= 0 {
 					to = min(to, from+n)
 				}
@@ -304,6 +318,41 @@ func valueAfter(line string, i int, operator byte, start int) (from, to int, quo
 		}
 	}
 	return from, from + len(strings.TrimRight(line[from:to], " \t")), ""
+}
+
+// isBlockHeader reports whether a value is that of YAML which says that a text follows in the next lines (yaml.org/spec/1.2.2, 8.1.1): |, >-, |2+ # why.
+func isBlockHeader(value string) bool {
+	if value[0] != '|' && value[0] != '>' {
+		return false
+	}
+	rest := strings.TrimLeft(value[1:], "0123456789+-")
+	trimmed := strings.TrimLeft(rest, " \t")
+	return trimmed == "" || trimmed[0] == '#' && len(trimmed) < len(rest)
+}
+
+// openQuotes knows where in a line quotes are open. It is asked for each setting of a line, which may have very many, so it counts them once.
+type openQuotes struct {
+	line string
+	odd  []byte // bit 0: of double quotes stands an odd number before; bit 1: of single ones
+}
+
+func (o *openQuotes) at(i int, quote byte) bool {
+	if o.odd == nil {
+		o.odd = make([]byte, len(o.line)+1)
+		for i := range len(o.line) {
+			o.odd[i+1] = o.odd[i]
+			switch o.line[i] {
+			case '"':
+				o.odd[i+1] ^= 1
+			case '\'':
+				o.odd[i+1] ^= 2
+			}
+		}
+	}
+	if quote == '"' {
+		return o.odd[i]&1 != 0
+	}
+	return o.odd[i]&2 != 0
 }
 
 // closing is where the quote ends in s; -1: not there. A backslash takes the quote's meaning.
