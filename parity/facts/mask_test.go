@@ -3,11 +3,15 @@
 package facts_test
 
 import (
+	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/evenkeel/evenkeel/parity"
+	"github.com/evenkeel/evenkeel/parity/collectors"
 	"github.com/evenkeel/evenkeel/parity/facts"
 )
 
@@ -45,6 +49,8 @@ func TestSecretsInTextsAreMasked(t *testing.T) {
 		{"password := hunter2", "password := M"},
 		{"secret:\n  - one\n  - two: three\nuser: bob\n", "secret:\n  - M\n  - two: M\nuser: bob\n"},
 		{"token: |\n  line one\n\n  line two\nuser: bob\n", "token: |\n  M\n\n  M\nuser: bob\n"},
+		{"password: |hunter2\ntoken: >hunter2\nuser: bob\n", "password: M\ntoken: M\nuser: bob\n"},
+		{"token: >2- # why\n  line one\nuser: bob\n", "token: >2- # why\n  M\nuser: bob\n"},
 		{"chpasswd:\n  expire: false\n", "chpasswd:\n  expire: false\n"},
 		{"PASSWORD=\"first\nsecond\" x\nuser=bob\n", "PASSWORD=\"M\nM\nuser=bob\n"},
 		{"password=abc\\\n  def\nuser=bob\n", "password=M\n  M\nuser=bob\n"},
@@ -115,6 +121,8 @@ func TestValuesAreMaskedByTheirKey(t *testing.T) {
 		{"sshd", "casignaturealgorithms", "ssh-ed25519,sk-ssh-ed25519@openssh.com,sk-ecdsa-sha2-nistp256@openssh.com", "ssh-ed25519,sk-ssh-ed25519@openssh.com,sk-ecdsa-sha2-nistp256@openssh.com"},
 		{"archives", "one", "https://bob:hunter2@h/x", "https://bob:M@h/x"},
 		{"cron", "root", "0 1 * * * PGPASSWORD=hunter2 psql", "0 1 * * * PGPASSWORD=M"},
+		{"archives", "repo x", "[baseurl=https://h/ password=hunter2 username=bob]", "[baseurl=https://h/ password=M"},
+		{"keys", "deploy SHA256:x", `environment="DB_PASSWORD=hunter2" ssh-ed25519 me@work`, `environment="DB_PASSWORD=M" ssh-ed25519 me@work`},
 		{"users", "root", "uid=0 password=locked", "uid=0 password=locked"},
 		{"etc", "/etc/x", "0644 root:root sha256:00", "0644 root:root sha256:00"},
 	} {
@@ -122,6 +130,35 @@ func TestValuesAreMaskedByTheirKey(t *testing.T) {
 		mask(t).Items(c.section, items)
 		if got := regexp.MustCompile(`hmac:[0-9a-f]{32}`).ReplaceAllString(items[0].Value, "M"); got != c.want || items[0].Key != c.key {
 			t.Errorf("%s/%s: got %q, want %q", c.section, c.key, got, c.want)
+		}
+	}
+}
+
+// A snapshot whose items stand in another order than their keys' is refused.
+func TestMaskedKeysStandInOrder(t *testing.T) {
+	var raw strings.Builder
+	for i := range 50 {
+		fmt.Fprintf(&raw, "x password=hunter%d\n", i)
+	}
+	g := collectors.Group{Name: "cron", Lane: parity.Stable, Parse: func(raw []byte) (items []parity.Item, err error) {
+		for line := range strings.Lines(string(raw)) {
+			items = append(items, parity.Item{Key: strings.TrimSpace(line)})
+		}
+		return items, nil
+	}}
+	s := facts.Section(g, []byte(raw.String()), mask(t))
+	if len(s.Items) != 50 || strings.Contains(fmt.Sprint(s), "hunter") || !slices.IsSortedFunc(s.Items, func(a, b parity.Item) int { return strings.Compare(a.Key, b.Key) }) {
+		t.Errorf("got %+v", s)
+	}
+}
+
+// trap: a line without end, of whatever it is made, costs no more than its bytes.
+func TestLongLinesAreMaskedInTime(t *testing.T) {
+	for _, part := range []string{"xpw a b ", "xpw=b ", "'xpw=b ", " ", "\t ", "pw:", "\"name=x ", "\"pw=0 ", "-p a ", "xpw = ", "pw=\"0\" ", "<pw>", "a\\", "pw=>", "=>", "curl -u ", "{\"pw\":", "- pw: | ", "pw: | "} {
+		began := time.Now()
+		shown(t, "etc", "/etc/x.conf", "x monkey \""+strings.Repeat(part, 1<<20/len(part)))
+		if took := time.Since(began); took > time.Minute {
+			t.Errorf("a megabyte of %q took %s", part, took)
 		}
 	}
 }

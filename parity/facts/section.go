@@ -24,15 +24,14 @@ const (
 
 // Section is what a group makes of what a machine printed: parsed, masked, in order, with its digest. What cannot be parsed makes it unknown. The lane is the group's.
 func Section(g collectors.Group, raw []byte, m *Mask) parity.Section {
-	items, err := parseItems(g, raw)
+	items, err := parseItems(g, raw, m)
 	if err != nil {
-		return unknownSection(&g, "what the machine says cannot be read: "+err.Error())
+		return unknownSection(&g, m.text("what the machine says cannot be read: "+err.Error(), false))
 	}
-	m.Items(g.Name, items)
 	return parity.Section{Name: g.Name, Lane: g.Lane, Digest: parity.DigestSection(items), Items: items}
 }
 
-func parseItems(g collectors.Group, raw []byte) (items []parity.Item, err error) {
+func parseItems(g collectors.Group, raw []byte, m *Mask) (items []parity.Item, err error) {
 	defer func() {
 		if p := recover(); p != nil { // a machine's words must not end an audit of others
 			items, err = nil, fmt.Errorf("the parser of %s failed: %v", g.Name, p)
@@ -54,6 +53,7 @@ func parseItems(g collectors.Group, raw []byte) (items []parity.Item, err error)
 			return nil, err
 		}
 	}
+	m.Items(g.Name, items) // before they are sorted: keys may hold secrets, too
 	slices.SortFunc(items, func(a, b parity.Item) int { return strings.Compare(a.Key, b.Key) })
 	for i := 1; i < len(items); i++ {
 		if items[i].Key == items[i-1].Key {
