@@ -3,6 +3,7 @@
 package collectors_test
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -27,7 +28,7 @@ func FuzzKeys(f *testing.F) {
 
 func TestSudoersReadsWhatIsIncludedAsSudoDoes(t *testing.T) {
 	tree := newTree(t)
-	tree.write("/etc/sudoers", "# comment\n#1000 ALL=(ALL) ALL\nDefaults env_reset # why\nDefaults secure_path=\"/a:/b#c\"\n@include local\n#includedir /etc/sudoers.d\nUser_Alias ADMINS = anna, \\\n\tben\nroot\tALL=(ALL:ALL) ALL\nroot ALL=(www) /bin/x\n")
+	tree.write("/etc/sudoers", "# comment\n#1000 ALL=(ALL) ALL\nDefaults env_reset # why\nDefaults secure_path=\"/a:/b#c\"\n@include local\n#includedir\t/etc/sudoers.d\nUser_Alias ADMINS = anna, \\\n\tben\nroot\tALL=(ALL:ALL) ALL\nroot ALL=(www) /bin/x\n")
 	tree.write("/etc/local", "ADMINS, %ops ALL = NOPASSWD: ALL\n")
 	tree.write("/etc/sudoers.d/20-b", "deploy ALL=(root) /bin/b\n")
 	tree.write("/etc/sudoers.d/10-a", "deploy ALL=(root) /bin/a")
@@ -82,6 +83,21 @@ func TestCronReadsAllTables(t *testing.T) {
 	if got := itemAt(items(t, group(t, "cron"), []byte("unread /var/spool/cron/crontabs")), "/var/spool/cron/crontabs"); got.Unknown == "" {
 		t.Errorf("tables that could not be read are %+v", got)
 	}
+}
+
+// trap: hardened systems close the folders of cron to everybody but root.
+func TestFoldersOfCronThatAreClosedAreUnknown(t *testing.T) {
+	dir, wrap := etcOf(t, "-- cron.d/job --\n* * * * * root x\n-- cron.daily/x --\nx\n-- cron.hourly/y --\ny\n")
+	reachable(t, dir)
+	if err := errors.Join(os.Chmod(filepath.Join(dir, "cron.d"), 0o700), os.Chmod(filepath.Join(dir, "cron.daily"), 0o744)); err != nil {
+		t.Fatal(err)
+	}
+	eachWay(t, "cron", func(t *testing.T, r read) {
+		got := r.known(t)
+		if itemAt(got, "/etc/cron.d").Unknown == "" || itemAt(got, "/etc/cron.daily").Unknown == "" || itemAt(got, "/etc/cron.hourly").Key != "" {
+			t.Errorf("got %+v", got)
+		}
+	}, append(wrap, asNobody()...)...)
 }
 
 // newKey makes a key with OpenSSH's own program, and its fingerprint by the same.
@@ -163,6 +179,9 @@ func TestAPlainUserIsToldWhatHeMayNotSee(t *testing.T) {
 			g := group(t, name)
 			for _, words := range shells(t) {
 				raw, why := said(t, g, "1", words...)
+				if strings.HasPrefix(why, "sshd -T") { // where it was never started it lacks a folder
+					conformance.Require(t, "sshd", errors.New(why))
+				}
 				if why != "" {
 					t.Fatalf("%s: root hears %q", words[0], why)
 				}

@@ -20,7 +20,9 @@ func authorities() Group {
 	return Group{
 		Name: "ca", Lane: parity.Stable,
 		About: "certificate authorities that the system believes, by subject and fingerprint",
-		Script: `bundle=
+		// awk and not cat, for files that do not end their last line.
+		Script: `have awk || unknown 'awk is needed'
+bundle=
 for f in /etc/ssl/certs/ca-certificates.crt /etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem /etc/pki/tls/certs/ca-bundle.crt /var/lib/ca-certificates/ca-bundle.pem /etc/ssl/ca-bundle.pem /etc/ssl/cert.pem; do
 	[ ! -e $f ] || { bundle=$f && break; }
 done
@@ -35,7 +37,7 @@ for d in /usr/local/share/ca-certificates /etc/pki/ca-trust/source/anchors /etc/
 		[ ! -f "$f" ] || { [ -r "$f" ] || needs_root; set -- "$@" "$f"; }
 	done
 done
-[ $# = 0 ] || { echo '# beside' && cat "$@"; }
+[ $# = 0 ] || { echo '# beside' && awk 1 "$@"; }
 `,
 		Parse: parseAuthorities,
 	}

@@ -25,11 +25,14 @@ func cron() Group {
 		case $line in '' | '#'*) ;; *) printf 'line %s\n' "$line" ;; esac
 	done <"$2"
 }
+for d in /etc/cron.d /etc/cron.hourly /etc/cron.daily /etc/cron.weekly /etc/cron.monthly /etc/periodic /etc/periodic/*; do
+	[ ! -d "$d" ] || { [ -r "$d" ] && [ -x "$d" ]; } || echo "unread $d"
+done
 for f in /etc/crontab /etc/cron.d/*; do table system "$f"; done
 table anacron /etc/anacrontab
 for d in /var/spool/cron/crontabs /var/spool/cron /etc/crontabs; do
 	[ -d $d ] && [ ! -L $d ] || continue
-	if [ -r $d ]; then
+	if [ -r $d ] && [ -x $d ]; then
 		for f in $d/*; do table user "$f"; done
 	else
 		echo "unread $d"

@@ -28,7 +28,7 @@ func neverRead() []string {
 	return []string{
 		"*/shadow*", "*/gshadow*", "*/opasswd*", "*/private/*", "*.key", "*_key", "*[-_.]key.pem", "*/key.pem", "*/privkey*", "*/id_rsa", "*/id_dsa", "*/id_ecdsa", "*/id_ed25519",
 		"*.p12", "*.pfx", "*.jks", "*.keystore", "*.keytab", "*.kdbx", "*/.netrc", "*/.pgpass", "*-secrets", "*.secrets", "*/secrets/*", "*/system-connections/*", "*/wireguard/*",
-		"*htpasswd*", "*sasl_passwd*", "*passwd.client",
+		"*htpasswd*", "*sasl_passwd*", "*passwd.client", "*/credstore/*", "*/credstore.encrypted/*",
 	}
 }
 
@@ -80,11 +80,13 @@ const files = say + `files() {
 const later = `later() {
 	done=/var/lib/evenkeel/firstboot.done
 	[ -e "$done" ] || return 0
+	tab='	' nl='
+'
 	set -f
 	own=
 	for a in $1; do own="$own -o -path $a"; done
 	# shellcheck disable=SC2086 # patterns are words, and not for this shell
-	if list=$(find /etc -xdev '(' -path /etc/evenkeel $own ')' -prune -o ! -type d -cnewer "$done" -printf 'n\t%C@\t%p\n' 2>/dev/null); then
+	if list=$(find /etc -xdev '(' -name "*$tab*" -o -name "*$nl*" -o -path /etc/evenkeel $own ')' -prune -o ! -type d -cnewer "$done" -printf 'n\t%C@\t%p\n' 2>/dev/null); then
 		echo b
 		[ -z "$list" ] || say "$list"
 	fi
@@ -94,7 +96,7 @@ const later = `later() {
 
 // texts is a filter behind files that adds the text of files, those of all ranks up to its argument: behind "T", a tab and the path come its lines, each behind two tabs. Those of a known form come first, then what
 // everybody may read; at most 64 KiB of one and 1 MiB of all. What may hold a secret in a place that says nothing of it stays on the machine: certificates and keys,
-// and what not everybody may read, unless it is of a form in which no secrets stand.
+// and what not everybody may read, itself or for its folder, unless it is of a form in which no secrets stand.
 const texts = `texts() {
 	have awk || { cat; return; }
 	awk -v most="$1" -F '\t' '
@@ -103,12 +105,17 @@ const texts = `texts() {
 		while ((getline line < path) > 0) print "\t\t" line
 		close(path)
 	}
+	function shut(path) {
+		while (sub(/\/[^\/]*$/, "", path) && path != "") if (path in closed) return 1
+		return 0
+	}
 	{ print }
+	($1 == "d" || $1 == "u") && $2 !~ /[1357]$/ { closed[$6] }
 	$1 == "f" && $5 > 0 && $5 <= 65536 {
 		p = $6
 		if (p ~ /^\/etc\/(ssh\/sshd_config(\.d\/[^\/]*\.conf)?|sysctl\.conf|sysctl\.d\/[^\/]*\.conf|fstab|hosts|crontab|cron\.d\/[^\/]*|apt\/sources\.list|apt\/sources\.list\.d\/[^\/]*|systemd\/.*\.(conf|service|socket|timer|mount|automount|target|path|slice|swap|network|netdev|link|nspawn))$/)
 			rank = 1
-		else if ($2 !~ /[4-7]$/ || p ~ /secret|passw|credential|token|psk|auth\.conf|\.(pem|crt|cer|der|gpg|asc|pub|bin|db|cache)$/ && p !~ /^\/etc\/(passwd|pam\.d\/.*)$/)
+		else if ($2 !~ /[4-7]$/ || shut(p) || p ~ /secret|passw|credential|token|psk|auth\.conf|\.(pem|crt|cer|der|gpg|asc|pub|bin|db|cache)$/ && p !~ /^\/etc\/(passwd|pam\.d\/.*)$/)
 			next
 		else if (p ~ /^\/etc\/(environment|locale\.conf|os-release|vconsole\.conf|default\/[^\/]*)$|\.(json|yaml|yml|toml|ini)$/)
 			rank = 2

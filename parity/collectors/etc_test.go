@@ -74,6 +74,12 @@ CANARY
 -- app/mine.ini --
 [a]
 b=CANARY
+-- closed/world.ini --
+CANARY
+-- closed/in/world.conf --
+CANARY
+-- credstore/db --
+CANARY
 -- app/everybodys.ini --
 [a]
 b=c
@@ -97,6 +103,7 @@ odd
 		os.WriteFile(filepath.Join(dir, "escape"), []byte("\x1b[31mT\t/etc/motd\n\t\tforged\n"), 0o644),
 		os.WriteFile(filepath.Join(dir, "forged\nf\t644\troot:root\t\t5\t", ""), nil, 0o644),
 		os.Mkdir(filepath.Join(dir, "tab\there"), 0o755), os.WriteFile(filepath.Join(dir, "tab\there/x"), nil, 0o644),
+		os.Chmod(filepath.Join(dir, "closed"), 0o750),
 		link("../usr/share/zoneinfo/Etc/UTC", "localtime"), link("a' -> 'b", "quoted"), link("gone", "dangling"),
 		os.Chmod(filepath.Join(dir, "ssl/private"), 0o710), os.Chmod(filepath.Join(dir, "empty"), 0o755|os.ModeSetuid), os.Mkdir(filepath.Join(dir, "folder"), 0o777), os.Chmod(filepath.Join(dir, "folder"), 0o777|os.ModeSticky),
 		os.WriteFile(filepath.Join(dir, "large"), []byte(strings.Repeat("x\n", 40<<10)), 0o644),
@@ -118,6 +125,7 @@ func TestEtcWithAllThatIsHard(t *testing.T) {
 		for key, want := range map[string]string{
 			"/etc/motd": "\thello\n \n# tab before, blank line, no comment\n", "/etc/ssh/sshd_config": "Port 22\n", "/etc/no-newline": "text", "/etc/carriage": "a\r\nb\r\n",
 			"/etc/escape": "\x1b[31mT\t/etc/motd\n\t\tforged\n", "/etc/binary": "", "/etc/latin1": "", "/etc/app/mine.ini": "", "/etc/app/everybodys.ini": "[a]\nb=c\n", "/etc/app/token.txt": "",
+			"/etc/closed/world.ini": "", "/etc/closed/in/world.conf": "",
 			"/etc/ssl/certs/web.pem": "", `/etc/a b'c"d\e`: "odd\n", "/etc/large": "",
 		} {
 			if body(key) != want || !strings.Contains(value(got, key), " sha256:") {
@@ -126,7 +134,7 @@ func TestEtcWithAllThatIsHard(t *testing.T) {
 		}
 		for key, want := range map[string]string{
 			"/etc/localtime": "0777 root:root -> ../usr/share/zoneinfo/Etc/UTC", "/etc/dangling": "0777 root:root -> gone", "/etc/folder": "1777 root:root", "/etc/ssl/private": "0710 root:root",
-			"/etc/empty": "4755 root:root sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", "/etc/evenkeel/secrets/PIN": "0644 root:root", "/etc/ppp/chap-secrets": "0644 root:root",
+			"/etc/empty": "4755 root:root sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", "/etc/evenkeel/secrets/PIN": "0644 root:root", "/etc/ppp/chap-secrets": "0644 root:root", "/etc/credstore/db": "0644 root:root",
 		} {
 			if value(got, key) != want {
 				t.Errorf("%s is %q, want %q", key, value(got, key), want)
@@ -211,7 +219,7 @@ func FuzzEtc(f *testing.F) {
 }
 
 func TestWhatChangedBelowEtcAfterFirstBootHasItsTime(t *testing.T) {
-	dir, wrap := etcOf(t, "-- old.conf --\na\n-- new.conf --\nb\n-- evenkeel/settings.env --\nA=1\n-- hostname --\nweb-1\n")
+	dir, wrap := etcOf(t, "-- service/x --\n-- old.conf --\na\n-- new.conf --\nb\n-- evenkeel/settings.env --\nA=1\n-- hostname --\nweb-1\n")
 	lib := t.TempDir()
 	if err := os.Mkdir(filepath.Join(lib, "evenkeel"), 0o755); err != nil {
 		t.Fatal(err)
@@ -229,6 +237,15 @@ func TestWhatChangedBelowEtcAfterFirstBootHasItsTime(t *testing.T) {
 	}
 	time.Sleep(20 * time.Millisecond) // a tick of the file system's clock
 	before := time.Now().Add(-time.Second)
+	// trap: who may write below /etc may give a file a name of several lines, which say something of other files.
+	if err := os.WriteFile(filepath.Join(dir, "service", "x\nf\t666\troot:root\t\t0\t"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, lines := range []string{"x\nd\t777\troot:root\t\t\t", "x\nn\t99\t"} {
+		if err := errors.Join(os.MkdirAll(filepath.Join(dir, "service", lines, "etc"), 0o755), os.WriteFile(filepath.Join(dir, "service", lines, "etc", "old.conf"), nil, 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for _, name := range []string{"new.conf", "evenkeel/settings.env", "hostname"} {
 		if err := os.Chmod(filepath.Join(dir, name), 0o600); err != nil {
 			t.Fatal(err)
@@ -243,8 +260,8 @@ func TestWhatChangedBelowEtcAfterFirstBootHasItsTime(t *testing.T) {
 			t.Error("it is not said that first boot has ended")
 		}
 		for _, item := range list {
-			if (item.Since != "") != (item.Key == "/etc/new.conf") {
-				t.Errorf("%s has since %q", item.Key, item.Since)
+			if (item.Since != "") != (item.Key == "/etc/new.conf") || item.Key == "/etc/old.conf" && !strings.HasPrefix(item.Value, "0644 ") {
+				t.Errorf("got %+v", item)
 			}
 		}
 		if at, err := time.Parse(time.RFC3339, itemAt(list, "/etc/new.conf").Since); err != nil || at.Before(before.Truncate(time.Second)) || at.After(time.Now()) {

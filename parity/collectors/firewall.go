@@ -40,6 +40,7 @@ there() {
 saved() {
 	echo "saved $2"
 	text=$($1 2>/dev/null) || unknown "$1 fails"
+	case $text in *' is incompatible, use '*) unknown "$1 leaves out what nft laid, and nft is not there to list it" ;; esac
 	printf '%s\n' "$text" | sed -e '/^#/d' -e 's/ \[[0-9]*:[0-9]*\]$//' -e 's/^\[[0-9]*:[0-9]*\] //'
 }
 if there nf_tables; then

@@ -133,6 +133,15 @@ func TestSecurityUpdatesAreThoseOfSecurityArchives(t *testing.T) {
 			write(dir, "u_dists_jammy-security_Release", "Origin: Ubuntu\nLabel: Ubuntu\nSuite: jammy-security\n")
 			write(dir, "u_dists_jammy-security_main_binary-amd64_Packages", held)
 		}, map[string]string{"lists_time": "T", "b": "2 -> 3"}},
+		"nothing unpacks them": {func(dir string) {
+			write(dir, "s_dists_bookworm-security_InRelease", release("stable-security", "Debian-Security"))
+			write(dir, "s_dists_bookworm-security_main_binary-amd64_Packages.gz", "x")
+		}, map[string]string{"lists_time": "T", "security": ""}},
+		"a name with commands in it": {func(dir string) {
+			write(dir, "s_dists_bookworm-security_InRelease", release("stable-security", "Debian-Security"))
+			write(dir, "s_dists_bookworm-security_x; echo Package: a; echo Architecture: amd64; echo Version: 7;_Packages.gz", "")
+			write(dir, "s_dists_bookworm-security_main_binary-amd64_Packages", packages)
+		}, map[string]string{"lists_time": "T", "a": "1.0-1 -> 1.0-1+deb12u1", "security": ""}},
 		"compressed": {func(dir string) {
 			write(dir, "s_dists_bookworm-security_InRelease", release("stable-security", "Debian-Security"))
 			f, err := os.Create(filepath.Join(dir, "s_dists_bookworm-security_main_binary-amd64_Packages.gz"))
@@ -157,6 +166,9 @@ func TestSecurityUpdatesAreThoseOfSecurityArchives(t *testing.T) {
 			at := filepath.Join(t.TempDir(), "status")
 			write(filepath.Dir(at), "status", status)
 			g := moved(group(t, "updates"), "/var/lib/apt/lists", dir, "/var/lib/dpkg/status", at)
+			if name == "nothing unpacks them" {
+				g = moved(g, "/usr/lib/apt/apt-helper", "/nowhere/apt-helper")
+			}
 			for _, shell := range factstest.Shells(t) {
 				raw, unknown := factstest.Raw(t, g, factstest.Options{Shell: shell})
 				got := items(t, g, raw)

@@ -3,6 +3,7 @@
 package collectors_test
 
 import (
+	"fmt"
 	"os/exec"
 	"strings"
 	"testing"
@@ -22,10 +23,15 @@ func TestOutputsWithoutMeasureAreReadInTime(t *testing.T) {
 		"sudoers": {"a ALL=b\n", "User_Alias A = b\n", "a\\\n", "\"#"}, "sysctl": {"/proc/sys/a:b\n", "? /proc/sys/a\n"}, "sysctl_files": {"/a.conf:b=c\n", ".conf:"}, "time": {"keeper ntpd\n"},
 		"timers": {"a.timer|TimersCalendar x|Unit=b\n", "|"}, "units": {"systemd\n= a.service enabled active running simple wanted\n", "systemd\n+ /a.d/b\n"}, "users": {"user a:shadow:1:1:/:/\n", "login a:set:0:1:2\n"},
 	}
+	var versions strings.Builder // of one thing, each another
+	for i := range 100_000 {
+		fmt.Fprintf(&versions, "pip a-%d.egg-info\n", i)
+	}
+	lines["languages"] = append(lines["languages"], versions.String())
 	for name, seeds := range lines {
 		t.Run(name, func(t *testing.T) {
 			for _, seed := range seeds {
-				raw := []byte(strings.Repeat(seed, (2<<20)/len(seed)))
+				raw := []byte(strings.Repeat(seed, max(1, (2<<20)/len(seed))))
 				at := time.Now()
 				list, err := group(t, name).Parse(raw)
 				if took := time.Since(at); took > 5*time.Second {

@@ -49,7 +49,7 @@ func parseLanguages(raw []byte) ([]parity.Item, error) {
 			order = append(order, key)
 			versions[key] = nil
 		}
-		if version != "" && !slices.Contains(versions[key], version) {
+		if version != "" {
 			versions[key] = append(versions[key], version)
 		}
 	}
@@ -79,8 +79,8 @@ func parseLanguages(raw []byte) ([]parity.Item, error) {
 		}
 	}
 	for _, key := range order {
-		list := versions[key]
-		slices.Sort(list)
+		slices.Sort(versions[key])
+		list := slices.Compact(versions[key])
 		item := parity.Item{Key: key, Value: strings.Join(list, ", ")}
 		if len(list) == 0 {
 			item.Unknown = "it does not say its version"

@@ -38,7 +38,7 @@ func packages() Group {
 		About: "installed packages with their versions: of dpkg, with what is not plainly installed; of rpm; of apk",
 		Script: say + rpmQuery + `if [ -s /var/lib/dpkg/status ] && have dpkg-query; then
 	echo dpkg
-	dpkg-query -W -f '${db:Status-Abbrev}	${Package}	${Architecture}	${Version}\n'
+	dpkg-query -W -f '${db:Status-Abbrev}	${Package}	${Architecture}	${Version}\n' || unknown 'dpkg-query cannot read all of its database'
 	[ ! -e /var/lib/evenkeel/seeded ] || find /var/lib/dpkg/info -maxdepth 1 -name '*.list' -newer /var/lib/evenkeel/seeded -printf 'since\t%T@\t%f\n' 2>/dev/null | sort
 elif db=/lib/apk/db/installed && [ -r $db ] || db=/usr/lib/apk/db/installed && [ -r $db ]; then
 	echo apk

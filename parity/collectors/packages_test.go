@@ -51,6 +51,20 @@ func TestAMachineWithoutPackagesIsUnknown(t *testing.T) {
 	}
 }
 
+func TestAPackageDatabaseThatIsReadInPartIsUnknown(t *testing.T) {
+	if _, err := os.Stat("/var/lib/dpkg/status"); err != nil {
+		conformance.Require(t, "dpkg", err)
+	}
+	tree := newTree(t)
+	tree.write("/usr/local/sbin/dpkg-query", "#!/bin/sh\nprintf 'ii \\ta\\tamd64\\t1\\n'\nexit 2\n")
+	tree.chmod("/usr/local/sbin/dpkg-query")
+	for _, words := range shells(t) {
+		if raw, why := said(t, group(t, "packages"), "1", tree.at("/usr/local/sbin").run(words)...); !strings.Contains(why, "dpkg-query") {
+			t.Errorf("%s: got %q, %q", words[0], raw, why)
+		}
+	}
+}
+
 func FuzzPackages(f *testing.F) {
 	fuzz(f, "packages", "dpkg\nii \ta\tamd64\t1\n", "rpm\na\tb\t0:1-2\na\tb\t1:1-2\n", "apk\nP:a\nV:1\nA:b\nf:f\n\nP:a\nV:2\nA:b\n")
 }

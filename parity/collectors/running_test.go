@@ -362,6 +362,24 @@ func TestFirewallLoadsNothing(t *testing.T) {
 	}
 }
 
+// trap: iptables' own programs leave out what nft laid, and say so in a comment.
+func TestRulesThatIptablesCannotShowAreUnknown(t *testing.T) {
+	tree := newTree(t)
+	for _, program := range []string{"iptables-nft-save", "ip6tables-nft-save"} {
+		tree.write("/usr/local/sbin/"+program, "#!/bin/sh\necho \"# Table \\`x' is incompatible, use 'nft' tool.\"\n")
+		tree.chmod("/usr/local/sbin/" + program)
+	}
+	tree.write("/proc/modules", "")
+	tree.write("/sys/module/nf_tables/x", "")
+	tree.write("/usr/sbin/x", "")
+	g := group(t, "firewall")
+	for _, words := range shells(t) {
+		if raw, why := said(t, g, "1", tree.at("/usr/local/sbin").at("/usr/sbin").at("/sys").at("/proc").run(words)...); !strings.Contains(why, "leaves out what nft laid") {
+			t.Errorf("%s: got %q, %q", words[0], raw, why)
+		}
+	}
+}
+
 func TestFirewallOfThisMachine(t *testing.T) {
 	if !isRoot() {
 		everyShell(t, "firewall", func(t *testing.T, r read) {

@@ -246,6 +246,27 @@ func treeOf(t *testing.T, dir string) string {
 	return string(out)
 }
 
+func TestAnAuthorityInAFileWithoutALastLineEndIsSeen(t *testing.T) {
+	const first, second = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----", "-----BEGIN CERTIFICATE-----\nMAE=\n-----END CERTIFICATE-----"
+	dir := t.TempDir()
+	reachable(t, dir)
+	if err := errors.Join(os.WriteFile(filepath.Join(dir, "a.crt"), []byte(first), 0o644), os.WriteFile(filepath.Join(dir, "b.crt"), []byte(second), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	g := moved(group(t, "ca"), "/usr/local/share/ca-certificates", dir)
+	for _, shell := range factstest.Shells(t) {
+		beside := 0
+		for _, item := range factstest.Run(t, g, factstest.Options{Shell: shell}).Items {
+			if strings.HasSuffix(item.Value, "not taken into the bundle") {
+				beside++
+			}
+		}
+		if beside != 2 {
+			t.Errorf("%s: of two certificates %d are seen", shell[0], beside)
+		}
+	}
+}
+
 func TestLoginsOfArchivesAreInNoKey(t *testing.T) {
 	const raw = "file list x\n. deb https://deploy:p/w@rd@repo.example:8443/a/ stable main\nfile sources y\n. Types: deb\n. URIs: https://tok:canary@b.example\n. Suites: s\nfile apk z\n. https://tok:canary@c.example/main"
 	got := items(t, group(t, "archives"), []byte(raw))

@@ -15,16 +15,17 @@ func sudoers() Group {
 		About: "rules of sudo, with the files that they include",
 		Script: `[ -e /etc/sudoers ] || return 0
 needs_root
+blank=' 	'
 rules() {
 	[ -f "$1" ] && [ -r "$1" ] || return 0
 	[ "$2" -lt 8 ] || unknown "$1 is included more than 8 levels deep"
 	while IFS= read -r line || [ -n "$line" ]; do
 		case $line in
-		'@include '* | '#include '* | '@includedir '* | '#includedir '*)
+		'@include'["$blank"]* | '#include'["$blank"]* | '@includedir'["$blank"]* | '#includedir'["$blank"]*)
 			(
-				what=${line%% *}
-				to=${line#* }
-				to=${to#"${to%%[! ]*}"}
+				what=${line%%["$blank"]*}
+				to=${line#*["$blank"]}
+				to=${to#"${to%%[!"$blank"]*}"}
 				to=${to#\"}
 				to=${to%\"}
 				case $to in /*) ;; *) to=${1%/*}/$to ;; esac

@@ -21,7 +21,11 @@ have awk stat || unknown 'awk and stat are needed'
 cd /var/lib/apt/lists 2>/dev/null || unknown 'there is no /var/lib/apt/lists that can be read'
 stat -c 'time %Y' . partial ../periodic/update-success-stamp ../periodic/update-stamp 2>/dev/null
 set --
-for f in *_InRelease *_Release *_Packages *_Packages.*; do [ ! -r "$f" ] || set -- "$@" "$f"; done
+for f in *_InRelease *_Release *_Packages *_Packages.*; do
+	[ -r "$f" ] || continue
+	case $f in *[!A-Za-z0-9._%+~:@,=-]*) echo "unread $f" && continue ;; esac # a shell would read the name; apt writes such letters as %xx
+	set -- "$@" "$f"
+done
 [ $# -gt 0 ] || { echo nolists; exit 0; }
 awk '
 function field(line) { sub(/^[^:]*: */, "", line); return line }
@@ -64,7 +68,7 @@ BEGIN {
 			else if (line ~ /^Version:/) version = field(line)
 		}
 		candidate()
-		close(packed ? command : file)
+		if (close(packed ? command : file) != 0 && packed) print "unread " file
 	}
 }' "$@"
 `,
@@ -75,7 +79,7 @@ BEGIN {
 func parseUpdates(raw []byte) ([]parity.Item, error) {
 	var asked int64
 	var s itemSet
-	lists, none := false, false
+	lists, none, unread := false, false, ""
 	newest := map[string][2]string{} // by name: installed, candidate
 	var order []string
 	for word, rest := range tagged(raw) {
@@ -88,6 +92,8 @@ func parseUpdates(raw []byte) ([]parity.Item, error) {
 			none = true
 		case "list":
 			lists = true
+		case "unread":
+			unread = rest
 		case "update":
 			f := strings.Fields(rest)
 			if len(f) != 3 {
@@ -116,7 +122,10 @@ func parseUpdates(raw []byte) ([]parity.Item, error) {
 		s.add(parity.Item{Key: "lists_time", Unknown: "the machine has no package lists"})
 	default:
 		s.add(parity.Item{Key: "lists_time", Value: time.Unix(asked, 0).UTC().Format(time.RFC3339)})
-		if !lists {
+		switch {
+		case unread != "":
+			s.add(parity.Item{Key: "security", Unknown: "the package list " + unread + " cannot be read"})
+		case !lists:
 			s.add(parity.Item{Key: "security", Unknown: "none of the machine's package lists is of an archive of security updates"})
 		}
 	}
