@@ -15,6 +15,7 @@ import (
 	"github.com/evenkeel/evenkeel/internal/problem"
 	"github.com/evenkeel/evenkeel/internal/progress"
 	"github.com/evenkeel/evenkeel/parity"
+	"github.com/evenkeel/evenkeel/parity/facts"
 	"github.com/evenkeel/evenkeel/providers"
 )
 
@@ -124,6 +125,7 @@ func reasonOf(err error) string {
 // readTiers reads all machines of all tiers, tiers at once too. take is called by one goroutine at a time.
 func (c *call) readTiers(ctx context.Context, s *auditSubject, o collectOptions, take func(*parity.Snapshot) error) error {
 	var mu sync.Mutex
+	o.shared = facts.NewShared()
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(tiersAtOnce)
 	for i, t := range s.tiers {

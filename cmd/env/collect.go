@@ -23,6 +23,7 @@ type collectOptions struct {
 	parallel int                // machines at once; 0: facts' default
 	deadline time.Duration      // of one machine; 0: facts' default
 	cache    facts.Cache        // nil: every body travels
+	shared   *facts.Shared      // with other calls that go on meanwhile; nil: nothing
 }
 
 // collect reads machines of an opened place (placeOptions.identity) and gives each one's snapshot to take: one call at a time, in the order in which they come. A machine
@@ -43,7 +44,7 @@ func (c *call) collect(ctx context.Context, p *place, machines []providers.Statu
 		})
 	}
 	return facts.Collect(ctx, list, facts.Options{
-		Groups: o.groups, Parallel: o.parallel, Deadline: o.deadline, Key: key, Cache: o.cache, Parser: parserOf(thisVersion()),
+		Groups: o.groups, Parallel: o.parallel, Deadline: o.deadline, Key: key, Cache: o.cache, Shared: o.shared, Parser: parserOf(thisVersion()),
 		Warn: func(err error) { c.log().Warn("facts are read anew", "error", err) },
 	}, take)
 }

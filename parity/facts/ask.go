@@ -47,13 +47,17 @@ func (c *collector) ask(ctx context.Context, client *ssh.Client, only, known []s
 		_ = to.CloseWithError(err) // nil: EOF
 		ended <- err
 	}()
-	err := readFrames(from, func(h header) {
-		heard := time.Now()
-		half := asked.Add(heard.Sub(asked) / 2)
-		a.begun, a.taken = true, half.UTC().Truncate(time.Microsecond)
-		a.skew = skewOf(h.clock, half)
-		a.script = cmp.Or(h.self, c.digest)
-	}, func(f frame) { c.take(ctx, a, f, known) })
+	err := readFrames(from, hearer{
+		begun: func(h header) {
+			heard := time.Now()
+			half := asked.Add(heard.Sub(asked) / 2)
+			a.begun, a.taken = true, half.UTC().Truncate(time.Microsecond)
+			a.skew = skewOf(h.clock, half)
+			a.script = cmp.Or(h.self, c.digest)
+		},
+		long: func() (func(), error) { return c.shared.long.enter(ctx) },
+		each: func(f frame) { c.take(ctx, a, f, known) },
+	})
 	if err != nil {
 		stop()
 	} else {

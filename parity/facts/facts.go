@@ -4,9 +4,11 @@
 package facts
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -31,9 +33,23 @@ type Options struct {
 	Deadline time.Duration      // of one machine, from dial to the last byte; 0: two minutes
 	Key      []byte             // masks secrets, at least 16 bytes; snapshots carry its id
 	Cache    Cache              // nil: every body travels
+	Shared   *Shared            // with other Collects that go on meanwhile; nil: nothing
 	Parser   string             // tells this program from others that may make another section of the same text; the Cache keeps theirs apart
 	// Warn is told, once, of a Cache that failed: facts are right without it, and come slower. It may be nil.
 	Warn func(error)
+}
+
+// Shared lets several Collects at once know what the machines of each said: what one said travels from no other, whatever place they are in. What it keeps is bounded, and it bounds what they
+// take in at a time.
+type Shared struct {
+	sections *interned
+	long     room // who says a long section
+	blind    room // who is asked while nothing is known
+}
+
+// NewShared makes one.
+func NewShared() *Shared {
+	return &Shared{newInterned(), newRoom(2*runtime.GOMAXPROCS(0), longWait), newRoom(blindMachines, blindWait)}
 }
 
 // Cache remembers sections by what a machine printed, so that equal ones neither travel nor are parsed again. Values are masked already. Implementations are safe
@@ -110,7 +126,7 @@ type collector struct {
 	groups         map[string]*collectors.Group
 	names          []string // of the groups, sorted
 	mask           *Mask
-	sections       *interned
+	shared         *Shared
 	kept           []string // digests that the cache offers
 	warned         sync.Once
 }
@@ -120,7 +136,7 @@ func newCollector(ctx context.Context, o Options) (*collector, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &collector{Options: o, parallel: o.Parallel, deadline: o.Deadline, groups: map[string]*collectors.Group{}, mask: mask, sections: newInterned()}
+	c := &collector{Options: o, parallel: o.Parallel, deadline: o.Deadline, groups: map[string]*collectors.Group{}, mask: mask, shared: cmp.Or(o.Shared, NewShared())}
 	if c.parallel <= 0 {
 		c.parallel = defaultParallel
 	}
@@ -175,7 +191,9 @@ func (c *collector) read(ctx context.Context, m *Machine) *parity.Snapshot {
 		return s
 	}
 	defer func() { _ = client.Close() }() // it only read
-	a := c.ask(ctx, client, c.only, c.offer())
+	known, asked := c.offerFirst(ctx)
+	defer asked()
+	a := c.ask(ctx, client, c.only, known)
 	if !a.begun {
 		s.Unreachable = unreachable(ctx, a.err)
 		return s

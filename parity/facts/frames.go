@@ -38,17 +38,24 @@ type frame struct {
 	raw               []byte
 }
 
-// readFrames reads a collector's answer. A machine's banner may stand before it. begun is called with the header, then each with every section as it comes: its raw is valid
-// until each returns. It returns nil after the last word of a whole answer; whatever was given to each before an error stands.
-func readFrames(r io.Reader, begun func(header), each func(frame)) error {
+// hearer is who reads an answer.
+type hearer struct {
+	begun func(header)
+	// long waits until there is room for a section of longSection or more, and returns what gives it back once the section was taken in.
+	long func() (done func(), err error)
+	each func(frame) // its raw is valid until it returns
+}
+
+// readFrames reads a collector's answer. A machine's banner may stand before it. It returns nil after the last word of a whole answer; whatever was given to each before an error
+// stands.
+func readFrames(r io.Reader, to hearer) error {
 	in := bufio.NewReaderSize(io.LimitReader(r, maxPacked), 16<<10)
 	h, err := readHeader(in)
 	if err != nil {
 		return err
 	}
-	begun(h)
+	to.begun(h)
 	total := 0
-	var buf bytes.Buffer
 	for range maxFrames {
 		line, err := readLine(in)
 		if err != nil {
@@ -61,27 +68,44 @@ func readFrames(r io.Reader, begun func(header), each func(frame)) error {
 		if err != nil {
 			return err
 		}
-		buf.Reset()
 		if f.how != "known" {
 			if total += length; total > maxAnswer {
 				return fmt.Errorf("it says more than %d MiB", maxAnswer>>20)
 			}
-			to := io.Writer(&buf)
-			if length > maxSection {
-				to = io.Discard
-			}
-			if err := readBody(in, to, f.how == "gzip", length); err != nil {
-				return err
-			}
 		}
-		if length > maxSection {
-			f.how = "unknown"
-			fmt.Fprintf(&buf, "it says %d bytes; at most %d are read", length, maxSection)
+		if err := readFrame(in, f, length, to); err != nil {
+			return err
 		}
-		f.raw = buf.Bytes()
-		each(f)
 	}
 	return fmt.Errorf("it says more than %d sections", maxFrames)
+}
+
+// readFrame reads what stands behind a section's first line.
+func readFrame(in *bufio.Reader, f frame, length int, to hearer) error {
+	if length >= longSection && f.how != "known" {
+		done, err := to.long()
+		if err != nil {
+			return err
+		}
+		defer done()
+	}
+	var buf bytes.Buffer
+	if f.how != "known" {
+		body := io.Writer(&buf)
+		if length > maxSection {
+			body = io.Discard
+		}
+		if err := readBody(in, body, f.how == "gzip", length); err != nil {
+			return err
+		}
+	}
+	if length > maxSection {
+		f.how = "unknown"
+		fmt.Fprintf(&buf, "it says %d bytes; at most %d are read", length, maxSection)
+	}
+	f.raw = buf.Bytes()
+	to.each(f)
+	return nil
 }
 
 // readHeader skips what stands before the header.

@@ -9,13 +9,14 @@ import (
 	"github.com/evenkeel/evenkeel/parity"
 )
 
-// interned are the sections of one Collect by what was printed, so that machines in equal state share them. It is bounded: what no other machine shared goes first, and of that
-// what was met longest ago.
+// interned are the sections of a Collect by what was printed, so that machines in equal state share them. It is bounded: what no other machine shared goes first, and of that
+// what was met longest ago; of what machines have for themselves only the latest is kept at all.
 type interned struct {
 	mu     sync.Mutex
 	byID   map[SectionID]*list.Element
 	shared *list.List // of *internedSection: met more than once; the front is the latest
-	single *list.List // met once
+	single *list.List // met once, and offered
+	own    *list.List // met once, and not offered
 	weight int
 }
 
@@ -27,11 +28,21 @@ type internedSection struct {
 	shared  bool
 }
 
-// maxInterned is about 64 MB of sections in memory.
-const maxInterned = 64 << 20
+const (
+	maxInterned = 64 << 20 // about 64 MB of sections in memory
+	maxOwn      = 1000     // sections
+)
 
 func newInterned() *interned {
-	return &interned{byID: map[SectionID]*list.Element{}, shared: list.New(), single: list.New()}
+	return &interned{byID: map[SectionID]*list.Element{}, shared: list.New(), single: list.New(), own: list.New()}
+}
+
+// met is where a section stands that was met once.
+func (n *interned) met(s *internedSection) *list.List {
+	if s.offer {
+		return n.single
+	}
+	return n.own
 }
 
 func (n *interned) get(id SectionID) (parity.Section, bool) {
@@ -49,7 +60,7 @@ func (n *interned) find(id SectionID) (parity.Section, bool) {
 	if s.shared {
 		n.shared.MoveToFront(e)
 	} else {
-		n.single.Remove(e)
+		n.met(s).Remove(e)
 		s.shared = true
 		n.byID[id] = n.shared.PushFront(s)
 	}
@@ -64,18 +75,29 @@ func (n *interned) add(id SectionID, section parity.Section, offer bool) parity.
 		return s
 	}
 	s := &internedSection{id: id, section: section, weight: weigh(section), offer: offer}
-	n.byID[id] = n.single.PushFront(s)
+	n.byID[id] = n.met(s).PushFront(s)
 	n.weight += s.weight
+	if n.own.Len() > maxOwn {
+		n.drop(n.own)
+	}
 	for n.weight > maxInterned && len(n.byID) > 1 {
-		from := n.single
-		if from.Len() <= 1 && n.shared.Len() > 0 {
-			from = n.shared
+		switch {
+		case n.own.Len() > 1:
+			n.drop(n.own)
+		case n.single.Len() > 1 || n.shared.Len() == 0:
+			n.drop(n.single)
+		default:
+			n.drop(n.shared)
 		}
-		last := from.Remove(from.Back()).(*internedSection)
-		delete(n.byID, last.id)
-		n.weight -= last.weight
 	}
 	return section
+}
+
+// drop forgets what was met longest ago.
+func (n *interned) drop(from *list.List) {
+	last := from.Remove(from.Back()).(*internedSection)
+	delete(n.byID, last.id)
+	n.weight -= last.weight
 }
 
 // weigh is about what a section takes in memory.

@@ -163,12 +163,16 @@ type Said struct {
 // Answer reads what the collector printed, by section. After an error what came before it is there.
 func Answer(text []byte) (map[string]Said, error) {
 	all := map[string]Said{}
-	err := readFrames(bytes.NewReader(text), func(header) {}, func(f frame) {
-		if f.how == "unknown" {
-			all[f.name] = Said{Unknown: cmp.Or(string(f.raw), "it does not say why")}
-			return
-		}
-		all[f.name] = Said{Raw: bytes.Clone(f.raw)}
+	err := readFrames(bytes.NewReader(text), hearer{
+		begun: func(header) {},
+		long:  func() (func(), error) { return func() {}, nil },
+		each: func(f frame) {
+			if f.how == "unknown" {
+				all[f.name] = Said{Unknown: cmp.Or(string(f.raw), "it does not say why")}
+				return
+			}
+			all[f.name] = Said{Raw: bytes.Clone(f.raw)}
+		},
 	})
 	return all, err
 }

@@ -129,7 +129,7 @@ func (c *collector) known(ctx context.Context, id SectionID, known []string) (pa
 	if !contains(known, id.Raw) {
 		return parity.Section{}, false
 	}
-	if s, ok := c.sections.get(id); ok {
+	if s, ok := c.shared.sections.get(id); ok {
 		return s, true
 	}
 	if c.Cache == nil {
@@ -142,17 +142,17 @@ func (c *collector) known(ctx context.Context, id SectionID, known []string) (pa
 	if err != nil || !ok || s.Name != id.Group || s.Unknown != "" {
 		return parity.Section{}, false
 	}
-	return c.sections.add(id, s, true), true
+	return c.shared.sections.add(id, s, true), true
 }
 
 // parse is the section that raw comes to: once for all machines that say the same.
 func (c *collector) parse(ctx context.Context, id SectionID, raw []byte) parity.Section {
-	if s, ok := c.sections.get(id); ok {
+	if s, ok := c.shared.sections.get(id); ok {
 		return s
 	}
 	s := Section(*c.groups[id.Group], raw, c.mask)
 	offer := len(raw) >= small && s.Unknown == "" && !strings.HasSuffix(id.Group, parity.OwnSuffix) // no other machine says the same
-	s = c.sections.add(id, s, offer)
+	s = c.shared.sections.add(id, s, offer)
 	if offer && c.Cache != nil {
 		if err := c.Cache.Keep(ctx, id, s); err != nil {
 			c.warn(fmt.Errorf("cannot keep facts for the next time: %w", err))
@@ -162,4 +162,21 @@ func (c *collector) parse(ctx context.Context, id SectionID, raw []byte) parity.
 }
 
 // offer is what a machine is told that we know, the likeliest first.
-func (c *collector) offer() []string { return c.sections.offer(c.kept, maxOffered) }
+func (c *collector) offer() []string { return c.shared.sections.offer(c.kept, maxOffered) }
+
+// offerFirst is offer for a machine that is asked now. While nothing is known few are asked, so that not all say the same; asked is called once that is over.
+func (c *collector) offerFirst(ctx context.Context) (known []string, asked func()) {
+	known = c.offer()
+	if len(known) > 0 {
+		return known, func() {}
+	}
+	asked, err := c.shared.blind.enter(ctx)
+	if err != nil {
+		return nil, func() {} // who asks finds that out
+	}
+	if known = c.offer(); len(known) > 0 {
+		asked()
+		return known, func() {}
+	}
+	return nil, asked
+}
