@@ -230,5 +230,8 @@ func (a *App) keysFrom(before []string, unfinished string) []string {
 	if err != nil {
 		return nil
 	}
-	return keys
+	// Machines chose these words, and bash puts them into the line as they are: there a shell must read nothing into them.
+	return slices.DeleteFunc(keys, func(key string) bool { return !plainKey.MatchString(key) })
 }
+
+var plainKey = lazyregexp.New(`^[A-Za-z0-9_./:@%+=,-]+$`)

@@ -68,7 +68,7 @@ func (h *historian) keep(project, tier string, at time.Time, versions ...string)
 	for i, version := range versions {
 		p := parity.Section{Name: "packages", Lane: parity.Stable}
 		if version != "" {
-			p.Items = []parity.Item{{Key: "nginx:amd64", Value: version}}
+			p.Items = []parity.Item{{Key: "nginx:amd64", Value: version}, {Key: "z $(id)", Value: "1"}, {Key: "z`id`", Value: "1"}, {Key: "z~", Value: "1"}}
 		}
 		text, err := json.Marshal(p.Items)
 		if err != nil {
@@ -259,6 +259,7 @@ func TestFactsAreCompletedFromTheLastAudit(t *testing.T) {
 		t.Errorf("without audits: got %q, %q, %d", got, stderr, status)
 	}
 	h.keep(h.id, "ci", firstAudit, "1.0")
+	// The other packages' names would be commands in a shell's line.
 	if got, stderr, status := h.run(completeWord, "history", "pack"); got != "packages/nginx:amd64\n" || stderr != "" || status != 0 {
 		t.Errorf("got %q, %q, %d", got, stderr, status)
 	}

@@ -73,6 +73,13 @@ func playVictim(dir, deed string) error {
 // victim starts a process that does deed; kill ends it and gives what it said.
 func victim(t *testing.T, dir, deed string) (kill func() (said []string)) {
 	t.Helper()
+	kill, _ = speaking(t, dir, deed)
+	return kill
+}
+
+// speaking is a victim that can be waited for: spoke is closed when it has said something, or ended.
+func speaking(t *testing.T, dir, deed string) (kill func() (said []string), spoke <-chan struct{}) {
+	t.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), victimDir+"="+dir, victimDeed+"="+deed)
 	var wrong strings.Builder
@@ -92,7 +99,10 @@ func victim(t *testing.T, dir, deed string) (kill func() (said []string)) {
 	}
 	var lines []string
 	var wg sync.WaitGroup
+	said := make(chan struct{})
+	once := sync.OnceFunc(func() { close(said) })
 	wg.Go(func() {
+		defer once()
 		for {
 			line, err := in.ReadString('\n')
 			if err != nil { // half a line says nothing
@@ -100,9 +110,10 @@ func victim(t *testing.T, dir, deed string) (kill func() (said []string)) {
 				return
 			}
 			lines = append(lines, strings.TrimSpace(line))
+			once()
 		}
 	})
-	return func() []string {
+	kill = func() []string {
 		_ = cmd.Process.Kill() // SIGKILL; it may have ended, which wrong tells
 		wg.Wait()
 		_ = cmd.Wait() // it was killed
@@ -111,6 +122,7 @@ func victim(t *testing.T, dir, deed string) (kill func() (said []string)) {
 		}
 		return lines
 	}
+	return kill, said
 }
 
 func TestKilledAtAnyMomentItLosesNothingAndLeavesNothingHalf(t *testing.T) {
@@ -121,8 +133,12 @@ func TestKilledAtAnyMomentItLosesNothingAndLeavesNothingHalf(t *testing.T) {
 	if testing.Short() {
 		rounds = 5
 	}
-	for range rounds {
-		kills := []func() []string{victim(t, dir, "keep"), victim(t, dir, "keep"), victim(t, dir, "cache")}
+	for round := range rounds {
+		first, spoke := speaking(t, dir, "keep")
+		kills := []func() []string{first, victim(t, dir, "keep"), victim(t, dir, "cache")}
+		if round == 0 { // however slow the computer is, something is there to be lost
+			<-spoke
+		}
 		for _, i := range rand.Perm(len(kills)) { // one after the other, while others go on
 			time.Sleep(time.Duration(rand.IntN(120)) * time.Millisecond)
 			for _, line := range kills[i]() {
@@ -214,8 +230,16 @@ func TestPruningKilledAtAnyMomentLeavesTheRestWhole(t *testing.T) {
 func TestTwoProcessesAtOnceBothKeepAll(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	kills := []func() []string{victim(t, dir, "keep"), victim(t, dir, "keep"), victim(t, dir, "keep")}
-	time.Sleep(1500 * time.Millisecond)
+	var kills []func() []string
+	var all []<-chan struct{}
+	for range 3 {
+		kill, spoke := speaking(t, dir, "keep")
+		kills, all = append(kills, kill), append(all, spoke)
+	}
+	for _, spoke := range all {
+		<-spoke
+	}
+	time.Sleep(time.Second) // they go on beside each other
 	kept := map[string]bool{}
 	for _, kill := range kills {
 		lines := kill()

@@ -287,13 +287,13 @@ func TestKeepAliveEndsADeadConnection(t *testing.T) {
 	r := newRig(t, nil)
 	target := r.target()
 	address, freeze := frozen(t, r.server.Addr())
-	target.Address, target.KeepAlive = address, 100*time.Millisecond
+	target.Address, target.KeepAlive = address, 400*time.Millisecond
 	c, err := ssh.Dial(t.Context(), target)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = c.Close() }()
-	time.Sleep(300 * time.Millisecond) // a few probes that are answered
+	time.Sleep(time.Second) // a few probes that are answered
 	if out, _, err := run(t.Context(), c, "echo alive", ""); err != nil || out != "alive\n" {
 		t.Fatalf("got %q, %v", out, err)
 	}
@@ -302,8 +302,8 @@ func TestKeepAliveEndsADeadConnection(t *testing.T) {
 	if _, _, err := run(t.Context(), c, "echo dead", ""); err == nil {
 		t.Error("a command over a dead connection ended well")
 	}
-	if took := time.Since(start); took > 3*time.Second {
-		t.Errorf("took %v, want about 0.4 s", took)
+	if took := time.Since(start); took > 30*time.Second {
+		t.Errorf("took %v, want about 1.6 s", took)
 	}
 }
 
