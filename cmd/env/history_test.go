@@ -68,7 +68,10 @@ func (h *historian) keep(project, tier string, at time.Time, versions ...string)
 	for i, version := range versions {
 		p := parity.Section{Name: "packages", Lane: parity.Stable}
 		if version != "" {
-			p.Items = []parity.Item{{Key: "nginx:amd64", Value: version}, {Key: "z $(id)", Value: "1"}, {Key: "z`id`", Value: "1"}, {Key: "z~", Value: "1"}}
+			p.Items = []parity.Item{{Key: "nginx:amd64", Value: version}}
+		}
+		if version == "odd" {
+			p.Items = append(p.Items, parity.Item{Key: "z $(id)", Value: "1"}, parity.Item{Key: "z`id`", Value: "1"}, parity.Item{Key: "z~", Value: "1"})
 		}
 		text, err := json.Marshal(p.Items)
 		if err != nil {
@@ -258,7 +261,7 @@ func TestFactsAreCompletedFromTheLastAudit(t *testing.T) {
 	if got, stderr, status := h.run(completeWord, "history", "pack"); got != "" || stderr != "" || status != 0 {
 		t.Errorf("without audits: got %q, %q, %d", got, stderr, status)
 	}
-	h.keep(h.id, "ci", firstAudit, "1.0")
+	h.keep(h.id, "ci", firstAudit, "odd")
 	// The other packages' names would be commands in a shell's line.
 	if got, stderr, status := h.run(completeWord, "history", "pack"); got != "packages/nginx:amd64\n" || stderr != "" || status != 0 {
 		t.Errorf("got %q, %q, %d", got, stderr, status)
