@@ -41,6 +41,7 @@ const maxLists = 48 * time.Hour
 // upkeep is what a machine says it waits for.
 type upkeep struct {
 	reboot  string   // why it should be rebooted; "" where not
+	unsure  string   // why that is not known
 	updates []string // names of packages with security updates
 	unknown string   // why updates are not known; "" also where the machine was not asked
 }
@@ -52,7 +53,13 @@ func upkeepOf(s *Snapshot) upkeep {
 	}
 	for i := range s.Sections {
 		section := &s.Sections[i]
-		if section.Name != "updates" || section.Unknown != "" {
+		switch section.Name {
+		case sectionOS:
+			u.unsure = section.Unknown
+			continue
+		case "updates":
+			u.unknown = section.Unknown
+		default:
 			continue
 		}
 		for j := range section.Items {
@@ -117,7 +124,7 @@ func createdBy(s *Snapshot, skewed string) age {
 func uptimeOf(s *Snapshot, skewed string) age {
 	if text, ok := itemOf(s, sectionBoot, "uptime"); ok {
 		seconds, err := strconv.ParseFloat(strings.TrimSuffix(text, "s"), 64)
-		if err == nil && seconds >= 0 && seconds < 1e10 {
+		if err == nil && seconds >= 0 && seconds < 5e9 { // a Duration holds 292 years
 			return age{span: time.Duration(seconds * float64(time.Second)), source: "its kernel"}
 		}
 	}

@@ -85,10 +85,10 @@ func TestAWaiverOfWhatWasNotReadIsNotUnused(t *testing.T) {
 	}
 }
 
-func unread(s parity.Snapshot, section string) parity.Snapshot {
+func unread(s parity.Snapshot, section string, lane ...parity.Lane) parity.Snapshot {
 	for i := range s.Sections {
 		if s.Sections[i].Name == section {
-			s.Sections[i] = parity.Section{Name: section, Lane: parity.Stable, Unknown: "no rights", Digest: digestOf(nil)}
+			s.Sections[i] = parity.Section{Name: section, Lane: append(lane, parity.Stable)[0], Unknown: "no rights", Digest: digestOf(nil)}
 		}
 	}
 	return s

@@ -72,7 +72,7 @@ func (c *call) auditSubject(ctx context.Context, o auditOptions) (*auditSubject,
 	case name != "":
 		policy.Baseline = name
 	case !hasTier(policy, policy.Baseline):
-		if policy.Baseline != "" {
+		if policy.Baseline != "" && !c.flag.IsSet("against") && !c.flag.IsSet("since") {
 			s.note("%s, the baseline, was not asked for; what is compared between tiers is compared with %s", policy.Baseline, policy.Tiers[0].Name)
 		}
 		policy.Baseline = policy.Tiers[0].Name
@@ -168,7 +168,7 @@ func (c *call) audited(ctx context.Context, s *auditSubject, o auditOptions, e *
 	}
 	report.Notes = append(report.Notes, s.notes...)
 	if !o.since.IsZero() {
-		advise(report, "`env history SECTION/KEY` says when, and on which machines; what is not meant goes with a rebuild, or with `env up`")
+		advise(report, "`evenkeel history SECTION/KEY` says when, and on which machines; what is not meant goes with a rebuild, or with `evenkeel up`")
 	}
 	return report, e.finish(ctx, report)
 }
