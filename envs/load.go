@@ -173,7 +173,7 @@ func (l *loader) top(top *strictyaml.Fields) {
 	}
 	id := top.Need("id")
 	if text := id.Line(); text != "" && !idForm.MatchString(text) {
-		id.Errorf("got %q; wanted are 6 digits of 0-9 and a-f", clip(text)).Hint = "`env init` writes one; two projects must not share it"
+		id.Errorf("got %q; wanted are 6 digits of 0-9 and a-f", clip(text)).Hint = "`evenkeel init` writes one; two projects must not share it"
 	} else {
 		l.def.ID = text
 	}

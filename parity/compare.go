@@ -178,7 +178,7 @@ func (c *Comparison) Report() (*Report, error) {
 	rows = append(rows, c.identical(columns)...)
 	severities := append(slices.Clone(c.policy.Severities), ownSeverities()...)
 	for i := range rows {
-		finish(&rows[i], columns, severities)
+		c.finish(&rows[i], columns, severities)
 	}
 	rows = sameChange(rows)
 	c.waive(rows, columns, r)
@@ -214,12 +214,12 @@ func (c *Comparison) note(format string, args ...any) {
 }
 
 // finish gives a row what follows from the rest of it.
-func finish(row *Row, columns []*column, severities []SeverityRule) {
+func (c *Comparison) finish(row *Row, columns []*column, severities []SeverityRule) {
 	row.Severity = cmp.Or(row.Severity, severityOf(severities, row.Section, row.Key))
 	row.Fingerprint = fingerprint(row)
 	row.Counts = row.Missing > 0 || slices.ContainsFunc(row.Cells, Cell.differs)
 	if row.Fix == "" {
-		row.Fix = fixOf(row, columns)
+		row.Fix = c.policy.fixOf(row, columns)
 	}
 }
 

@@ -4,7 +4,6 @@ package parity
 
 import (
 	"crypto/sha256"
-	"fmt"
 	"slices"
 	"strings"
 )
@@ -78,7 +77,7 @@ func (c *Comparison) identical(columns []*column) []Row {
 				row.Machines = joinKind(row.Machines, col.Kind)
 			}
 		}
-		row.Fix = fmt.Sprintf("rebuild all but one of them; where they share it on purpose, say so: `env audit --accept FILE` writes a waiver for %s/%s", row.Section, row.Key)
+		row.Fix = "make all but one of them anew; where they share it on purpose, waive it: `evenkeel audit --accept FILE`"
 		out = append(out, *row)
 	}
 	return out

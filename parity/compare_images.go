@@ -200,9 +200,9 @@ func (c *Comparison) promotions(columns, of []*column, ref *column, explained ma
 		cell := Cell{State: Expected, Order: order, Value: fmt.Sprintf("%s: %s since %s", ahead, amounts(e), newer.UTC().Format("2 Jan 2006"))}
 		if c.policy.At.Sub(newer) > c.policy.PromoteWithin {
 			cell.State = Different
-			row.Fix = fmt.Sprintf("promote the newer image: `env rebuild %s --tier %s`", col.Kind, behind(ref, col, order))
+			row.Fix = fmt.Sprintf("promote the newer image: `evenkeel rebuild %s --tier %s`", col.Kind, behind(ref, col, order))
 			if order == 0 {
-				row.Fix = "bring all tiers to one commit of the recipe: `env rebuild " + col.Kind + " --tier TIER`"
+				row.Fix = "bring all tiers to one commit of the recipe: `evenkeel rebuild " + col.Kind + " --tier TIER`"
 			}
 		}
 		row.Cells[col.index] = cell

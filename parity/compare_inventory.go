@@ -47,13 +47,17 @@ func missing(t *TierPolicy, there map[string]bool, columns int) []Row {
 			byKind[kind] = append(byKind[kind], name)
 		}
 	}
+	fix := fmt.Sprintf("`evenkeel up --tier %s` makes them", t.Name)
+	if t.ReadOnly {
+		fix = "name them in the tier's inventory, or plan fewer (count, tiers." + t.Name + ".machines)"
+	}
 	var rows []Row
 	for kind, names := range byKind {
 		// No column is theirs: Missing says it.
 		rows = append(rows, Row{
 			Kind: Inventory, Section: "machines", Key: "missing", Machines: kind, Tier: t.Name, Cells: make([]Cell, columns),
 			Reference: clipValue(Fold(names)), Missing: len(names),
-			Fix: fmt.Sprintf("`env up --tier %s` makes them", t.Name),
+			Fix: fix,
 		})
 	}
 	return rows
@@ -61,10 +65,14 @@ func missing(t *TierPolicy, there map[string]bool, columns int) []Row {
 
 // extra are machines of ours that the definition does not plan.
 func (c *Comparison) extra(t *TierPolicy, columns []*column) []Row {
+	fix := "plan them (count, tiers." + t.Name + ".machines), or take them away: `evenkeel down NAME --tier " + t.Name + "`"
+	if t.ReadOnly {
+		fix = "plan them (count, tiers." + t.Name + ".machines), or leave them out (except, in the tier's config)"
+	}
 	return c.each(columns, "extra", func(m *machine) bool {
 		_, planned := t.Planned[m.id.name]
 		return m.id.tier == t.Name && !planned && c.foreign(m.id) == ""
-	}, "the definition does not plan them", "plan them (count, tiers."+t.Name+".machines), or take them away: `env down NAME --tier "+t.Name+"`")
+	}, "the definition does not plan them", fix)
 }
 
 func (c *Comparison) foreign(id machineID) string {

@@ -6,6 +6,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -19,7 +21,7 @@ func fingerprint(row *Row) string {
 }
 
 // fixOf is what to do about a row.
-func fixOf(row *Row, columns []*column) string {
+func (p *Policy) fixOf(row *Row, columns []*column) string {
 	var machines []string
 	tiers := map[string]bool{}
 	tier := row.Tier
@@ -35,20 +37,25 @@ func fixOf(row *Row, columns []*column) string {
 	switch {
 	case len(machines) == 0:
 		return "nothing to do"
+	case len(tiers) == 1 && p.readOnly(tier):
+		return fmt.Sprintf("bring %s in %s into line, by what made them; if it is meant, say it under tiers.%s of env.yaml, or waive it: `evenkeel audit --accept FILE`", Fold(machines), tier, tier)
 	case row.Kind == Drift && strings.HasPrefix(row.Key, "/etc/evenkeel/"):
-		return fmt.Sprintf("`env up --tier %s` lays it again", tier)
+		return fmt.Sprintf("`evenkeel up --tier %s` lays it again", tier)
 	case row.Kind == Drift:
 		return rebuild(machines, tier) + ", or keep the change by saying it in the recipe"
 	case row.Kind == Skew && len(tiers) == 1:
-		return fmt.Sprintf("%s; if it is meant, say it under tiers.%s of env.yaml, or waive it: `env audit --accept FILE`", rebuild(machines, tier), tier)
+		return fmt.Sprintf("%s; if it is meant, say it under tiers.%s of env.yaml, or waive it: `evenkeel audit --accept FILE`", rebuild(machines, tier), tier)
 	}
-	return "rebuild what differs (`env rebuild NAME --tier TIER`); if it is meant, say it under tiers of env.yaml, or waive it: `env audit --accept FILE`"
+	if slices.ContainsFunc(slices.Collect(maps.Keys(tiers)), p.readOnly) {
+		return "bring what differs into line; if it is meant, say it under tiers of env.yaml, or waive it: `evenkeel audit --accept FILE`"
+	}
+	return "rebuild what differs (`evenkeel rebuild NAME --tier TIER`); if it is meant, say it under tiers of env.yaml, or waive it: `evenkeel audit --accept FILE`"
 }
 
 // rebuild is the command for few machines, and words for many.
 func rebuild(machines []string, tier string) string {
 	if len(machines) <= 4 {
-		return fmt.Sprintf("`env rebuild %s --tier %s`", strings.Join(machines, " "), tier)
+		return fmt.Sprintf("`evenkeel rebuild %s --tier %s`", strings.Join(machines, " "), tier)
 	}
-	return fmt.Sprintf("rebuild %s in %s (`env rebuild`)", Fold(machines), tier)
+	return fmt.Sprintf("rebuild %s in %s (`evenkeel rebuild`)", Fold(machines), tier)
 }

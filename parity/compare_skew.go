@@ -3,7 +3,6 @@
 package parity
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -286,7 +285,6 @@ func cellBeside(col, ref *column, section, key string, want *fact) Cell {
 // unreadRow is the row of a section that some columns could not read, while others could.
 func unreadRow(columns, of []*column, ref *column, section, tier string) (Row, bool) {
 	row := Row{Kind: Skew, Section: section, Key: "*", Machines: ref.Kind, Tier: tier, Severity: Info, Cells: make([]Cell, len(columns))}
-	var why []string
 	any := false
 	for _, col := range of {
 		cell := Cell{State: Same}
@@ -297,15 +295,13 @@ func unreadRow(columns, of []*column, ref *column, section, tier string) (Row, b
 		case v != nil && v.unknown != "":
 			any = true
 			cell.State, cell.Value = Unknown, clipValue(v.unknown)
-			why = addOnce(why, cell.Value)
 		case v == nil && !col.collects(section) && !incomparable(ref, col, section, ""):
 			any = true
-			cell.State = Unknown
+			cell.State, cell.Value = Unknown, "another collector, or an older snapshot"
 		}
 		row.Cells[col.index] = cell
 	}
-	row.Why = "not read: " + cmp.Or(strings.Join(why, "; "), "another collector, or an older snapshot")
-	row.Fix = "let the machines be read in full: `env facts --print-sudoers` prints what has to be permitted"
+	row.Fix = "let the machines be read in full: `evenkeel facts --print-sudoers` prints what has to be permitted"
 	return row, any
 }
 

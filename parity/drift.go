@@ -172,11 +172,11 @@ func (c *Comparison) laid(col *column, add addDrift) {
 			f := v.find(key)
 			switch {
 			case f == nil && LaneOf("etc", key) != Identity:
-				add(col, "etc", key, digestWord+files[key], "laid by `env up`, and gone", Cell{State: Absent})
+				add(col, "etc", key, digestWord+files[key], "laid by `evenkeel up`, and gone", Cell{State: Absent})
 			case f != nil && f.unknown != "":
 				add(col, "etc", key, digestWord+files[key], f.unknown, Cell{State: Unknown, Value: f.value})
 			case f != nil && content(f.value) != files[key]:
-				add(col, "etc", key, digestWord+files[key], "differs from what `env up` lays", Cell{State: Different, Value: f.value})
+				add(col, "etc", key, digestWord+files[key], "differs from what `evenkeel up` lays", Cell{State: Different, Value: f.value})
 			}
 		}
 	}

@@ -64,7 +64,7 @@ func TestDriftFromTheImage(t *testing.T) {
 	} {
 		r := compare(t, driftPolicy(), imaged("web-1", b))
 		got := said(r)
-		if len(got) != 1 || !strings.HasPrefix(got[0], "drift "+want) || r.Rows[0].File != "images/web.yaml" || !strings.Contains(r.Rows[0].Fix, "`env rebuild web-1 --tier production`") {
+		if len(got) != 1 || !strings.HasPrefix(got[0], "drift "+want) || r.Rows[0].File != "images/web.yaml" || !strings.Contains(r.Rows[0].Fix, "`evenkeel rebuild web-1 --tier production`") {
 			t.Errorf("got %v\n%+v; want %s", got, r.Rows, want)
 		}
 	}

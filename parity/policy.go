@@ -48,6 +48,8 @@ type Policy struct {
 // TierPolicy is what is known of one tier.
 type TierPolicy struct {
 	Name string
+	// ReadOnly: the machines exist already, and nothing of ours changes them; so no advice may say that it does.
+	ReadOnly bool
 	// Unlisted says why the tier's machines could not be listed from here; "" where they were.
 	Unlisted string
 	// Required: an audit that cannot list the tier's machines is incomplete.
@@ -74,6 +76,12 @@ func (t *TierPolicy) limit(kind string) time.Duration {
 		return d
 	}
 	return t.RebuildAfter[""]
+}
+
+// readOnly tells a tier whose machines are only read.
+func (p *Policy) readOnly(tier string) bool {
+	t := p.tier(tier)
+	return t != nil && t.ReadOnly
 }
 
 // tier is the policy of the tier with that name, nil where there is none.
@@ -111,7 +119,7 @@ func PolicyOf(def *envs.Definition, tiers []string, at time.Time) (Policy, probl
 			problems = append(problems, wrong...)
 			continue
 		}
-		t := TierPolicy{Name: name, Required: asked || def.Tiers[name].Audit, External: plan.External, Planned: map[string]string{}, RebuildAfter: map[string]time.Duration{}}
+		t := TierPolicy{Name: name, ReadOnly: envs.ReadOnly(def.Tiers[name].Provider), Required: asked || def.Tiers[name].Audit, External: plan.External, Planned: map[string]string{}, RebuildAfter: map[string]time.Duration{}}
 		for _, m := range plan.Machines {
 			t.Planned[m.Name] = m.Kind
 			t.RebuildAfter[m.Kind] = def.RebuildAfter(name, m.Kind)

@@ -197,7 +197,7 @@ func (k *sharedItems) decode(raw []byte) (*Snapshot, error) {
 
 func formatError(got *int) error {
 	if got == nil {
-		return errors.New("it has no format: it is no snapshot of `env facts`")
+		return errors.New("it has no format: it is no snapshot of `evenkeel facts`")
 	}
 	return fmt.Errorf("format: got %d; this program reads %d, another version of it reads others", *got, SnapshotFormat)
 }

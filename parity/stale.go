@@ -27,7 +27,7 @@ func (c *Comparison) stale(columns []*column) []Row {
 				rows = append(rows, c.overAge(columns, of, limit)...)
 			}
 			rows = append(rows, c.pending(columns, of)...)
-			rows = append(rows, waiting(columns, of)...)
+			rows = append(rows, c.waiting(columns, of)...)
 		}
 	}
 	return rows
@@ -58,7 +58,10 @@ func (c *Comparison) overAge(columns, of []*column, limit time.Duration) []Row {
 		uptime.Cells[col.index] = cellOf(col, up.byAge(col), "")
 		c.imageAge(col, limit)
 	}
-	fix := fmt.Sprintf("`env rebuild --stale --tier %s`", of[0].Tier)
+	fix := fmt.Sprintf("`evenkeel rebuild --stale --tier %s`", of[0].Tier)
+	if c.policy.readOnly(of[0].Tier) {
+		fix = "make them anew, by what made them"
+	}
 	instance.Fix, uptime.Fix = fix, fix+"; a reboot resets the uptime, not the age"
 	return telling(instance, uptime)
 }
@@ -131,7 +134,7 @@ func (c *Comparison) imageAge(col *column, limit time.Duration) {
 		return
 	}
 	if old := c.policy.At.Sub(m.Time); old > limit {
-		c.note("%s: the image of %s is %s old (its lock is of %s); a rebuild does not make it younger, `env image lock --update` does",
+		c.note("%s: the image of %s is %s old (its lock is of %s); a rebuild does not make it younger, `evenkeel image lock --update` does",
 			col.Tier, col.Kind, days(old), m.Time.UTC().Format(time.DateOnly))
 	}
 }
@@ -148,7 +151,7 @@ func (c *Comparison) pending(columns, of []*column) []Row {
 				rows[name] = &Row{
 					Kind: Stale, Section: "updates", Key: name, Machines: col.Kind, Tier: col.Tier, Reference: clipValue(version), Cells: make([]Cell, len(columns)),
 					Why: "the archives have a security update that the image's lock has not",
-					Fix: fmt.Sprintf("`env image lock --update`, then `env rebuild %s --tier %s`", col.Kind, col.Tier),
+					Fix: fmt.Sprintf("`evenkeel image lock --update`, then `evenkeel rebuild %s --tier %s`", col.Kind, col.Tier),
 				}
 			}
 			rows[name].Cells[col.index] = Cell{State: Different, Order: -1}

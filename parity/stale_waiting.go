@@ -9,7 +9,7 @@ import (
 
 // waiting are machines that say they wait for a reboot, or for security updates that their own lists know of. Machines of our images are judged by their
 // lock instead (pending): their lists are empty.
-func waiting(columns, of []*column) []Row {
+func (c *Comparison) waiting(columns, of []*column) []Row {
 	row := func(section, key, want, fix string, is func(*machine) (why, unknown string)) Row {
 		r := Row{Kind: Stale, Section: section, Key: key, Machines: of[0].Kind, Tier: of[0].Tier, Reference: want, Cells: make([]Cell, len(columns)), Fix: fix}
 		for _, col := range of {
@@ -26,7 +26,11 @@ func waiting(columns, of []*column) []Row {
 		}
 		return r
 	}
-	reboot := row("os", "reboot", "none pending", "reboot them, one after the other, or `env rebuild --stale`", func(m *machine) (string, string) { return m.upkeep.reboot, "" })
+	fix := "reboot them, one after the other"
+	if !c.policy.readOnly(of[0].Tier) {
+		fix += ", or `evenkeel rebuild --stale`"
+	}
+	reboot := row("os", "reboot", "none pending", fix, func(m *machine) (string, string) { return m.upkeep.reboot, m.upkeep.unsure })
 	updates := row("updates", "own lists", "none pending", "install them, or rebuild from an image that has them", func(m *machine) (string, string) {
 		if n := len(m.upkeep.updates); n > 0 {
 			return counted(n, "security update") + ": " + strings.Join(m.upkeep.updates[:min(n, 10)], ", "), ""

@@ -4,7 +4,10 @@ package parity
 
 import (
 	"bufio"
+	"cmp"
+	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -163,40 +166,78 @@ func (t *textWriter) block(b *block) int {
 	return left
 }
 
-// quiet lists in one line each what is no finding, and why not.
+// quiet lists in one line each what is no finding, and why not. Kinds of machines of which the same is to be said share it.
 func (t *textWriter) quiet() {
-	first := true
-	shown := 0
+	order, lines := []string{}, map[string]*quietLine{}
 	for i := range t.r.Rows {
 		row := &t.r.Rows[i]
 		if row.Counts {
 			continue
 		}
-		if t.o.Rows > 0 && shown == t.o.Rows {
-			t.line("  " + t.dots + " and more")
-			return
-		}
-		if first {
-			t.line("")
-			t.line(t.paint(styleBold, "No findings"))
-			first = false
-		}
-		shown++
-		var parts []string
-		for _, g := range groupCells(row, allColumns(t.r)) {
-			if g.cell.State != Same {
-				parts = append(parts, strings.TrimSpace(glyph(g.cell, t.o.ASCII)+" "+inertLine(shortDigests(g.cell.Value), valueBytes))+" "+t.columnsText(g.columns))
+		key, groups := t.quietKey(row)
+		l := lines[key]
+		if l == nil {
+			l = &quietLine{row: row, groups: groups}
+			lines[key] = l
+			order = append(order, key)
+		} else {
+			for n := range groups {
+				l.groups[n].columns = slices.Sorted(slices.Values(append(l.groups[n].columns, groups[n].columns...)))
 			}
 		}
-		text := inertLine(row.Machines, keyBytes) + " " + rowKey(row) + ": " + strings.Join(parts, "; ")
-		if row.Waiver != "" {
-			text += "; waiver " + inertLine(row.Waiver, keyBytes)
-		}
-		if row.Why != "" {
-			text += " (" + inertLine(row.Why, noteBytes) + ")"
-		}
-		t.wrapped("  ", "", text)
+		l.machines = append(l.machines, inertLine(row.Machines, keyBytes))
 	}
+	for n, key := range order {
+		switch {
+		case n == 0:
+			t.line("")
+			t.wrapped("", styleBold, "No findings: waived, expected, or not to be judged")
+		case t.o.Rows > 0 && n == t.o.Rows:
+			t.line("  " + t.dots + " " + counted(len(order)-n, "more row"))
+			return
+		}
+		t.wrapped("  ", "", t.quietText(lines[key]))
+	}
+}
+
+// quietLine is rows that differ in their machines only, with the first of them.
+type quietLine struct {
+	row      *Row
+	machines []string
+	groups   []group // cells that are not the same
+}
+
+// quietKey is equal for rows of which the same is to be said.
+func (t *textWriter) quietKey(row *Row) (string, []group) {
+	groups := slices.DeleteFunc(groupCells(row, allColumns(t.r)), func(g group) bool { return g.cell.State == Same })
+	slices.SortStableFunc(groups, func(a, b group) int {
+		return cmp.Or(cmp.Compare(a.cell.State, b.cell.State), cmp.Compare(a.cell.Value, b.cell.Value), cmp.Compare(a.cell.Order, b.cell.Order))
+	})
+	key := fmt.Sprintf("%q %q %q %q", row.Section, row.Key, row.Waiver, row.Why)
+	for _, g := range groups {
+		key += fmt.Sprintf(" %q", []any{g.cell.State, g.cell.Value, g.cell.Order})
+	}
+	return key, groups
+}
+
+func (t *textWriter) quietText(l *quietLine) string {
+	var parts []string
+	for _, g := range l.groups {
+		part := glyph(g.cell, t.o.ASCII) + " "
+		if g.cell.Value != "" {
+			part += inertLine(shortDigests(g.cell.Value), valueBytes) + " on "
+		}
+		parts = append(parts, part+t.columnsText(g.columns))
+	}
+	slices.Sort(l.machines)
+	text := strings.Join(slices.Compact(l.machines), ",") + " " + rowKey(l.row) + ": " + strings.Join(parts, "; ")
+	if l.row.Waiver != "" {
+		text += "; waiver " + inertLine(l.row.Waiver, keyBytes)
+	}
+	if l.row.Why != "" {
+		text += " (" + inertLine(l.row.Why, noteBytes) + ")"
+	}
+	return text
 }
 
 func allColumns(r *Report) []int {

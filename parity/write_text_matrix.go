@@ -145,8 +145,11 @@ func (t *textWriter) list(b *block) {
 	}
 }
 
-// columnsText names columns, those of few machines by the machines.
+// columnsText names columns: few by their machines, many in few words.
 func (t *textWriter) columnsText(columns []int) string {
+	if len(columns) > textNames {
+		return cmp.Or(setName(t.r, allColumns(t.r), columns, t.times), counted(len(columns), "variant"))
+	}
 	var parts []string
 	for _, i := range columns {
 		c := &t.r.Columns[i]

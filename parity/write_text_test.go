@@ -114,3 +114,23 @@ func TestTextLeavesOutTheLeastSevereAndSaysSo(t *testing.T) {
 		t.Errorf("got\n%s", out)
 	}
 }
+
+// What is said of one kind of machines and of another is said once.
+func TestKindsOfWhichTheSameIsToBeSaidShareALine(t *testing.T) {
+	r := smallReport()
+	cells := make([]parity.Cell, len(r.Columns))
+	cells[0], cells[1], cells[2] = parity.Cell{State: parity.Unknown, Value: "no rights"}, parity.Cell{State: parity.Unknown, Value: "no rights"}, parity.Cell{State: parity.Same}
+	other := make([]parity.Cell, len(r.Columns))
+	other[3], other[4] = parity.Cell{State: parity.Unknown, Value: "no rights"}, parity.Cell{State: parity.Unknown, Value: "no rights"}
+	r.Rows = []parity.Row{
+		{Kind: parity.Skew, Severity: parity.Info, Section: "sudoers", Key: "*", Machines: "web", Cells: cells},
+		{Kind: parity.Skew, Severity: parity.Info, Section: "sudoers", Key: "*", Machines: "db", Cells: other},
+		{Kind: parity.Skew, Severity: parity.Info, Section: "sudoers", Key: "*", Machines: "cache", Cells: cells, Waiver: "w1"},
+	}
+	out := written(t, r, "text", parity.WriteOptions{Width: 200})
+	for _, want := range []string{"\n  db,web sudoers *: ? no rights on ", "\n  cache sudoers *: ? no rights on "} {
+		if strings.Count(out, want) != 1 {
+			t.Errorf("%q is not there once:\n%s", want, out)
+		}
+	}
+}

@@ -90,7 +90,7 @@ func runCompare(ctx context.Context, c *call) error {
 	}
 	switch a, b := m.side[0].what, m.side[1].what; {
 	case a == "image" && b == "image":
-		advise(report, "it is in the recipes, or in their locks: `env image lock --update` moves a lock to what the archives have today")
+		advise(report, "it is in the recipes, or in their locks: `evenkeel image lock --update` moves a lock to what the archives have today")
 	case a != "tier" || b != "tier":
 		advise(report, "rebuild what is not as it is meant to be, or bring the difference into its recipe")
 	}
