@@ -83,9 +83,9 @@ func TestHostileMachines(t *testing.T) {
 		"a banner without end":         {endless("Welcome!\n"), "unreachable: it did not run the collector: it says other things than facts"},
 		"a line without end":           {endless("x"), "unreachable: it did not run the collector: it says other things than facts"},
 		"says nothing":                 {says(""), "unreachable: it did not run the collector: its answer broke off"},
-		"says nothing and stays":       {silent, "unreachable: it did not answer within 2s"},
-		"hangs in the middle":          {after(header()+plain("one", "a=1"), silent), "one{a=1}; two?it did not answer within 2s"},
-		"hangs in a section":           {after(header()+"section one plain 100 -\nabc", silent), "one?it did not answer within 2s; two?it did not answer within 2s"},
+		"says nothing and stays":       {silent, "unreachable: it did not answer within 10s"},
+		"hangs in the middle":          {after(header()+plain("one", "a=1"), silent), "one{a=1}; two?it did not answer within 10s"},
+		"hangs in a section":           {after(header()+"section one plain 100 -\nabc", silent), "one?it did not answer within 10s; two?it did not answer within 10s"},
 		"does not end":                 {after(header()+plain("one", "a=1")+plain("two", "")+"end\n", silent), "one{a=1}; two{}"},
 		"goes on after its end":        {after(header()+plain("one", "a=1")+plain("two", "")+"end\n", endless("x")), "one{a=1}; two{}"},
 		"breaks off":                   {says(header() + plain("one", "a=1") + "section two plain 9"), "one{a=1}; two?its answer broke off"},
@@ -136,8 +136,12 @@ func TestHostileMachines(t *testing.T) {
 				}
 				return pairs(raw)
 			}
+			deadline := time.Minute // on a busy computer, too, the machine beside it is in time
+			if strings.Contains(c.want, "within") {
+				deadline = 10 * time.Second
+			}
 			began := time.Now()
-			all := collect(t, facts.Options{Groups: []collectors.Group{group("one", ""), two}, Deadline: 2 * time.Second},
+			all := collect(t, facts.Options{Groups: []collectors.Group{group("one", ""), two}, Deadline: deadline},
 				r.machine(t, "bad", c.exec), r.machine(t, "good", says(header()+plain("one", "a=1")+plain("two", "")+"end\n")))
 			if got := text(all["bad"]); got != c.want && (!strings.HasSuffix(c.want, ": ") || !strings.HasPrefix(got, c.want)) {
 				t.Errorf("got  %s\nwant %s", got, c.want)
