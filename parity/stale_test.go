@@ -4,6 +4,7 @@ package parity_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -151,6 +152,18 @@ func TestMachinesThatWaitForARebootOrUpdates(t *testing.T) {
 	// trap: lists of last week know nothing of this week.
 	wantRows(t, compare(t, limited(), made("web-1", time.Hour, list(49*time.Hour))), "stale updates/own lists in production (no finding): production-webA=unknown(1 of 1: web-1: its package lists are 2 d old)")
 	wantRows(t, compare(t, limited(), made("web-1", time.Hour, list(48*time.Hour))))
+}
+
+// Who cannot say whether it waits does not say that it does not.
+func TestWhatAMachineWaitsForIsUnknownWhereItCannotBeAsked(t *testing.T) {
+	wantRows(t, compare(t, limited(), unread(made("web-1", time.Hour, plainBox().with("updates", "lists_time", "")), "updates", parity.Volatile)),
+		"stale updates/own lists in production (no finding): production-webA=unknown(1 of 1: web-1: no rights)")
+	b := plainBox().with("os", "reboot_pending", "a kernel")
+	r := compare(t, limited(), made("web-1", time.Hour, b), unread(made("web-2", time.Hour, b), "os"))
+	i := slices.IndexFunc(r.Rows, func(row parity.Row) bool { return row.Section == "os" && row.Key == "reboot" })
+	if i < 0 || r.Rows[i].Cells[0].State != parity.Different || r.Rows[i].Cells[1].State != parity.Unknown {
+		t.Errorf("got %v, want a reboot of web-1 and nothing known of web-2", said(r))
+	}
 }
 
 // trap: an hosts file to which Settle added differs in every environment, and says the same.
