@@ -145,7 +145,9 @@ func kindNode(kind string, machines []Machine) Node {
 	default:
 		n.Lines = append(n.Lines, m.Name+" to "+last.Name)
 	}
-	n.Lines = append(n.Lines, m.Image, fmt.Sprintf("%d CPU, %s, %s disk", m.CPUs, strictyaml.FormatSize(m.Memory), strictyaml.FormatSize(m.Disk)))
+	if m.Image != "" { // what exists already may have any size
+		n.Lines = append(n.Lines, m.Image, fmt.Sprintf("%d CPU, %s, %s disk", m.CPUs, strictyaml.FormatSize(m.Memory), strictyaml.FormatSize(m.Disk)))
+	}
 	for _, m := range machines {
 		for _, p := range m.Publish {
 			if p.HostPort != 0 {

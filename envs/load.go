@@ -70,6 +70,7 @@ type loader struct {
 	root     *os.Root
 	def      *Definition
 	tiers    map[string]*tier
+	noImage  []strictyaml.Entry          // kinds that name no recipe
 	said     map[string]*strictyaml.Node // settings and secrets by their path
 	problems problem.List
 	inside   problem.List // those inside recipes and key files, told last
@@ -88,6 +89,7 @@ func (l *loader) load(doc *strictyaml.Doc) error {
 	if err != nil {
 		return err
 	}
+	l.imageless()
 	l.finishTiers(top.Get("default"))
 	if err := l.parity(top.Get("parity")); err != nil {
 		return err

@@ -59,6 +59,20 @@ func (l *loader) kinds(n, image *strictyaml.Node) {
 	}
 }
 
+// imageless refuses kinds without a recipe, unless all tiers are of machines that exist already: nothing is made from one there.
+func (l *loader) imageless() {
+	made := len(l.tiers) == 0
+	for _, t := range l.tiers {
+		made = made || !ReadOnly(t.Provider)
+	}
+	if !made {
+		return
+	}
+	for _, e := range l.noImage {
+		e.At.Errorf("%s has no image", clip(e.Key)).Hint = "name a recipe: image: images/web.yaml, here or at the top for all machines"
+	}
+}
+
 func kindName(e strictyaml.Entry) {
 	name := keyLabel(e)
 	switch {
@@ -84,7 +98,7 @@ func (l *loader) kind(e strictyaml.Entry, image *strictyaml.Node, shared string)
 		image, recipe = own, l.recipe(own)
 	}
 	if image == nil {
-		e.At.Errorf("%s has no image", clip(e.Key)).Hint = "name a recipe: image: images/web.yaml, here or at the top for all machines"
+		l.noImage = append(l.noImage, e)
 	}
 	l.def.places[recipePath(e.Key)] = image.Place()
 	disks := l.data(f.Get("data"))

@@ -61,8 +61,9 @@ func MakePlan(def *Definition, o Options) (*Plan, problem.List) {
 			continue
 		}
 		p.Machines = append(p.Machines, machines(def, name, kind)...)
-		image := def.Machines[kind].Image
-		p.Recipes[image] = def.Recipes[image]
+		if image := def.Machines[kind].Image; image != "" {
+			p.Recipes[image] = def.Recipes[image]
+		}
 	}
 	slices.SortFunc(p.Machines, func(a, b Machine) int { return CompareNames(a.Name, b.Name) })
 	if o.Locked {
@@ -147,7 +148,7 @@ func checkLocks(def *Definition, tier Tier) problem.List {
 	told := map[string]bool{}
 	for _, kind := range slices.Sorted(maps.Keys(def.Machines)) {
 		image := def.Machines[kind].Image
-		if recipe := def.Recipes[image]; tier.Machines[kind].External != "" || told[image] || recipe != nil && recipe.Lock != nil {
+		if recipe := def.Recipes[image]; image == "" || tier.Machines[kind].External != "" || told[image] || recipe != nil && recipe.Lock != nil {
 			continue
 		}
 		told[image] = true

@@ -74,6 +74,9 @@ func runPlan(ctx context.Context, c *call) error {
 func (p *place) missingLocks() []string {
 	missing := []string{}
 	for _, m := range p.Plan.Machines {
+		if p.Plugin.Traits.ReadOnly { // nothing is made there
+			break
+		}
 		if m.ImageKey == "" && !slices.Contains(missing, m.Image) {
 			missing = append(missing, m.Image)
 		}
