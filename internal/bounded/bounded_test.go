@@ -3,8 +3,13 @@
 package bounded_test
 
 import (
+	"errors"
 	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/evenkeel/evenkeel/internal/bounded"
@@ -38,5 +43,27 @@ func TestLimitedHoldsItsBoundHoweverItIsFilled(t *testing.T) {
 	}
 	if l.String() != "abcde" {
 		t.Errorf("got %q", &l)
+	}
+}
+
+func TestReadFileTakesRegularFilesUpToTheirBound(t *testing.T) {
+	dir := t.TempDir()
+	file, pipe := filepath.Join(dir, "file"), filepath.Join(dir, "pipe")
+	if err := os.WriteFile(file, []byte("12345"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if data, err := bounded.ReadFile(file, 5); err != nil || string(data) != "12345" {
+		t.Errorf("got %q, %v", data, err)
+	}
+	for name, want := range map[string]string{file: "larger than 4 bytes", pipe: "no regular file", dir: "a folder", "/dev/zero": "no regular file"} {
+		if data, err := bounded.ReadFile(name, 4); err == nil || data != nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %q, %v, want: %s", name, data, err, want)
+		}
+	}
+	if _, err := bounded.ReadFile(filepath.Join(dir, "none"), 4); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("got %v, want %v", err, fs.ErrNotExist)
 	}
 }

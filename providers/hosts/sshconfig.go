@@ -6,15 +6,15 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/user"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 
 	sshconfig "github.com/kevinburke/ssh_config"
+
+	"github.com/evenkeel/evenkeel/internal/bounded"
 )
 
 // What an ssh_config may be at most, with all that it includes.
@@ -262,30 +262,10 @@ func localUser() string {
 	return u.Username
 }
 
-// readFile reads a regular file of at most max bytes; a named pipe does not hold it up.
-func readFile(file string, max int64) ([]byte, error) {
-	cannot := func(err error) ([]byte, error) { return nil, fmt.Errorf("cannot read %s: %w", file, err) }
-	f, err := os.OpenFile(file, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+func readFile(file string, most int64) ([]byte, error) {
+	data, err := bounded.ReadFile(file, most)
 	if err != nil {
-		return cannot(errors.Unwrap(err))
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return cannot(errors.Unwrap(err))
-	}
-	if info.IsDir() {
-		return cannot(errors.New("it is a folder"))
-	}
-	if !info.Mode().IsRegular() {
-		return cannot(errors.New("it is no regular file"))
-	}
-	data, err := io.ReadAll(io.LimitReader(f, max+1))
-	if err == nil && int64(len(data)) > max {
-		err = fmt.Errorf("it is larger than %d bytes", max)
-	}
-	if err != nil {
-		return cannot(err)
+		return nil, fmt.Errorf("cannot read %s: %w", file, err)
 	}
 	return data, nil
 }

@@ -3,7 +3,6 @@
 package ssh
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -12,6 +11,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"github.com/evenkeel/evenkeel/internal/bounded"
 )
 
 // undoWait bounds the last step of a copy: the move into place, or the removal of a file half copied.
@@ -84,22 +85,10 @@ func (c *Client) upload(ctx context.Context, content io.Reader, temp string) err
 
 // script runs line and adds what it says to its error.
 func (c *Client) script(ctx context.Context, stdin io.Reader, line string) error {
-	said := &bounded{left: 4 * printableMax}
+	said := &bounded.Tail{}
 	err := c.Run(ctx, Command{Line: line, Stdin: stdin, Stderr: said})
-	if text := bytes.TrimSpace(said.Bytes()); err != nil && len(text) > 0 {
-		return fmt.Errorf("%w: %s", err, printable(string(text)))
+	if text := strings.TrimSpace(said.String()); err != nil && text != "" {
+		return fmt.Errorf("%w: %s", err, printable(text))
 	}
 	return err
-}
-
-// bounded keeps the first bytes written to it.
-type bounded struct {
-	bytes.Buffer
-	left int
-}
-
-func (b *bounded) Write(p []byte) (int, error) {
-	n, _ := b.Buffer.Write(p[:min(len(p), b.left)]) // never fails
-	b.left -= n
-	return len(p), nil
 }

@@ -8,12 +8,12 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strings"
-	"syscall"
 
 	"golang.org/x/crypto/ssh"
+
+	"github.com/evenkeel/evenkeel/internal/bounded"
 )
 
 // knownHostsMax bounds one known_hosts file: 100,000 hosts of three keys.
@@ -57,7 +57,7 @@ type HostTrust struct {
 func ReadKnown(files ...string) (*Known, error) {
 	k := &Known{exact: map[string][]int{}}
 	for _, file := range files {
-		data, err := readBounded(file, knownHostsMax)
+		data, err := bounded.ReadFile(file, knownHostsMax)
 		if errors.Is(err, os.ErrNotExist) {
 			continue
 		}
@@ -239,25 +239,4 @@ func PlainKey(line string) (string, error) {
 		return "", err
 	}
 	return authorizedKey(key), nil
-}
-
-// readBounded reads a regular file of at most max bytes; a named pipe does not hold it up.
-func readBounded(file string, max int64) ([]byte, error) {
-	f, err := os.OpenFile(file, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, errors.Unwrap(err)
-	}
-	defer func() { _ = f.Close() }()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, errors.Unwrap(err)
-	}
-	if !info.Mode().IsRegular() {
-		return nil, errors.New("it is no regular file")
-	}
-	data, err := io.ReadAll(io.LimitReader(f, max+1))
-	if err == nil && int64(len(data)) > max {
-		return nil, fmt.Errorf("it is larger than %d bytes", max)
-	}
-	return data, err
 }
