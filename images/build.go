@@ -24,7 +24,7 @@ import (
 
 // builderVersion is part of every image key: it is raised when the same recipe and lock come to another tree. The scripts and what every
 // image holds are part of it by themselves.
-const builderVersion = 2
+const builderVersion = 3
 
 var (
 	//go:embed scripts/tree.sh

@@ -64,7 +64,7 @@ func dropped(name string, h *tar.Header) bool {
 	case "etc/ssh/":
 		return strings.HasPrefix(base, "ssh_host_") && strings.Contains(base, "_key")
 	case "etc/ssl/certs/", "etc/ssl/private/":
-		return strings.HasPrefix(base, "ssl-cert-snakeoil")
+		return strings.HasPrefix(base, "ssl-cert-snakeoil") || strings.HasPrefix(h.Linkname, "ssl-cert-snakeoil") // the link's name is a digest of the certificate
 	case "var/lib/dbus/":
 		return base == "machine-id" && h.Typeflag == tar.TypeReg
 	case "var/lib/systemd/":

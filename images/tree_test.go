@@ -89,6 +89,7 @@ func TestTheTreeKeepsWhatPackagesMadeAndLosesIdentity(t *testing.T) {
 		regular("./etc/ssh/ssh_host_rsa_key.pub", "public", 0o644, at),
 		regular("./etc/ssh/sshd_config", "config", 0o644, at),
 		regular("./etc/ssl/private/ssl-cert-snakeoil.key", "secret", 0o640, at),
+		tar.Header{Typeflag: tar.TypeSymlink, Name: "./etc/ssl/certs/62742064.0", Linkname: "ssl-cert-snakeoil.pem", ModTime: at},
 		regular("./etc/shadow-", "old", 0o600, at),
 		regular("./etc/shadow", "now", 0o640, at),
 		tar.Header{Typeflag: tar.TypeDir, Name: "./dev/", Mode: 0o755, ModTime: at},
