@@ -18,14 +18,14 @@ import (
 // maxSnapshot is the longest snapshot that is read, in bytes. A Debian server's full facts take 0.7 MB.
 const maxSnapshot = 64 << 20
 
-// maxSharedSections is how many different sections of one file are remembered, so that equal ones share their items.
+// Of one file's different sections so many bytes of JSON are remembered, so that equal ones share their items. Short ones are not worth it.
 const (
-	maxSharedSections = 4096
-	maxSharedText     = 64 << 20
+	maxSharedText = 64 << 20
+	minSharedText = 512
 )
 
 // ReadSnapshots reads a file of snapshots: one, or any number one after the other (JSON lines), and gives each to take. It is strict: unknown fields, another format, wrong order,
-// keys twice and digests that are not those of the items are refused, with name, line and the place in the document. Memory is bounded by one snapshot and 64 MiB; sections with
+// keys twice and digests that are not those of the items are refused, with name, line and the place in the document. Memory is bounded by one snapshot and about 150 MiB; sections with
 // equal digests share their items, so take does not change them. It returns take's error. A file without a snapshot is refused.
 func ReadSnapshots(r io.Reader, name string, take func(*Snapshot) error) error {
 	known := sharedItems{byText: map[[sha256.Size]byte]checkedItems{}, byDigest: map[string]knownText{}, room: maxSharedText}
@@ -255,9 +255,6 @@ func (k *sharedItems) section(f *fileSection) (Section, error) {
 			return s, err
 		}
 		shared.digest = DigestSection(shared.items)
-		if len(k.byText) < maxSharedSections {
-			k.byText[id] = shared
-		}
 	}
 	switch {
 	case f.Unknown != "" && len(shared.items) > 0:
@@ -266,9 +263,13 @@ func (k *sharedItems) section(f *fileSection) (Section, error) {
 		return s, fmt.Errorf("digest: got %.80q; that of its items is %s: the file was changed, or is damaged", f.Digest, shared.digest)
 	}
 	s.Items = shared.items
-	if hex.EncodeToString(id[:]) == f.Digest && len(f.Items) <= k.room && k.byDigest[f.Digest].text == nil {
+	// What a machine has of its own no other has, and must take nobody's room.
+	if !ok && len(f.Items) >= minSharedText && len(f.Items) <= k.room && !strings.HasSuffix(f.Name, OwnSuffix) {
 		k.room -= len(f.Items)
-		k.byDigest[f.Digest] = knownText{bytes.Clone(f.Items), shared.items}
+		k.byText[id] = shared
+		if hex.EncodeToString(id[:]) == f.Digest {
+			k.byDigest[f.Digest] = knownText{bytes.Clone(f.Items), shared.items}
+		}
 	}
 	return s, nil
 }

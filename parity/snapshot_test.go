@@ -90,13 +90,22 @@ func TestASnapshotMayBeIndented(t *testing.T) {
 }
 
 func TestSectionsOfEqualDigestsShareTheirItems(t *testing.T) {
-	a, b := twoSnapshots()[0], twoSnapshots()[0]
-	b.Subject.Name = "web-9"
-	got, err := readAll(jsonLines(t, []*parity.Snapshot{a, b}))
+	one := func(name, section, body string) *parity.Snapshot {
+		s := twoSnapshots()[0]
+		items := []parity.Item{{Key: "/etc/a", Value: "0644", Body: body + strings.Repeat("x", 16<<10)}}
+		s.Subject.Name, s.Sections = name, []parity.Section{{Name: section, Lane: parity.Stable, Digest: parity.DigestSection(items), Items: items}}
+		return s
+	}
+	var list []*parity.Snapshot
+	for i := range 4200 { // what each has of its own must not take the room of what they share
+		list = append(list, one(fmt.Sprint("web-", i), "etc_own", fmt.Sprint(i)))
+	}
+	list = append(list, one("web-8", "etc", "a"), one("web-9", "etc", "a"))
+	got, err := readAll(jsonLines(t, list))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if &got[0].Sections[0].Items[0] != &got[1].Sections[0].Items[0] {
+	if &got[4200].Sections[0].Items[0] != &got[4201].Sections[0].Items[0] {
 		t.Error("items are twice in memory")
 	}
 }
