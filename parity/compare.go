@@ -171,6 +171,7 @@ func (c *Comparison) Report() (*Report, error) {
 	for _, kind := range kindsOf(columns) {
 		rows = append(rows, c.skew(columns, kind, baseline)...)
 	}
+	c.unreadItems(columns)
 	drift := c.drift(columns)
 	rows = append(c.withoutDrift(rows, drift, columns, baseline), drift...)
 	rows = append(rows, c.stale(columns)...)

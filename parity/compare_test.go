@@ -207,6 +207,13 @@ func TestUnknownIsNeitherSameNorAbsent(t *testing.T) {
 	// A single item.
 	r = compare(t, parity.Policy{Baseline: "production"}, snap("production", "web-1", b), snap("staging", "web-1", b.with("sudoers", "/etc/sudoers", "unknown:permission denied")))
 	wantRows(t, r, "skew sudoers//etc/sudoers (no finding): staging-webA=unknown")
+	// One that no machine can read is in no row; what the report lacks is said all the same.
+	b = b.with("sudoers", "/etc/sudoers", "unknown:permission denied")
+	r = compare(t, parity.Policy{Baseline: "production"}, snap("production", "web-1", b), snap("production", "web-2", b), snap("staging", "web-1", b))
+	wantRows(t, r)
+	if want := "sudoers: 3 facts on 3 machines could not be read: permission denied"; r.Checked.Unknown != 3 || !slices.Contains(r.Notes, want) {
+		t.Errorf("got %d unknown, notes %q; want 3 and %q", r.Checked.Unknown, r.Notes, want)
+	}
 }
 
 // trap: identity facts must differ; equal is the finding.

@@ -28,6 +28,7 @@ func (c *Comparison) drift(columns []*column) []Row {
 		rows[k].Cells[col.index] = cell
 		return rows[k]
 	}
+	without := map[string][]string{} // tiers by the image whose manifest is not here
 	for _, col := range columns {
 		if col.Unreachable {
 			continue
@@ -39,11 +40,16 @@ func (c *Comparison) drift(columns []*column) []Row {
 		}
 		m := c.manifest(col.image)
 		if m == nil {
-			c.note("%s: the manifest of image %.12s is not here, so its machines are not compared with their image", col.Tier, col.image)
+			if !slices.Contains(without[col.image], col.Tier) {
+				without[col.image] = append(without[col.image], col.Tier)
+			}
 			continue
 		}
 		driftOfPackages(col, m, add)
 		c.driftOfFiles(columns, col, m, add)
+	}
+	for _, image := range slices.Sorted(maps.Keys(without)) {
+		c.note("%s: the manifest of image %.12s is not here, so machines are not compared with it", strings.Join(without[image], ", "), image)
 	}
 	var out []Row
 	for k, row := range rows {
@@ -52,7 +58,7 @@ func (c *Comparison) drift(columns []*column) []Row {
 				cell.State = Same
 				if col.Unreachable {
 					cell.State = Unreachable
-				} else if v := col.views[k.section]; v != nil && v.unknown != "" || !col.collects(k.section) || c.manifest(col.image) == nil {
+				} else if v := col.views[k.section]; v != nil && v.unknown != "" || !col.collects(k.section) || c.manifest(col.image) == nil && !c.says(col, k.section, k.key) {
 					cell.State = Unknown
 				}
 			}
@@ -60,6 +66,18 @@ func (c *Comparison) drift(columns []*column) []Row {
 		out = append(out, *row)
 	}
 	return out
+}
+
+// says reports whether it is known what a fact should be on all of a column's machines, even without their image.
+func (c *Comparison) says(col *column, section, key string) bool {
+	t := c.policy.tier(col.Tier)
+	if t == nil {
+		return false
+	}
+	if _, given := t.Expected[section+"/"+key]; given {
+		return true
+	}
+	return section == "etc" && !slices.ContainsFunc(col.members, func(m *machine) bool { return t.Laid[m.id.name][key] == "" })
 }
 
 type addDrift = func(col *column, section, key, reference, why string, cell Cell) *Row

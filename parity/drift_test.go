@@ -118,6 +118,12 @@ func TestWhatSettleLaidIsComparedWithWhatItLays(t *testing.T) {
 	wantRows(t, compare(t, p, imaged("web-1", asMade().with("etc", "/etc/evenkeel/nft/rules.nft", rules+"99"))),
 		"drift etc//etc/evenkeel/nft/rules.nft in production: production-webA=different(0644 root:root sha256:99)")
 	wantRows(t, compare(t, p, imaged("web-1", asMade())), "drift etc//etc/evenkeel/nft/rules.nft in production: production-webA=absent")
+	// What is laid is known without the image.
+	blind := p
+	blind.Manifests = nil
+	blind.Tiers = []parity.TierPolicy{{Name: "production", Laid: map[string]map[string]string{"web-1": {"/etc/evenkeel/nft/rules.nft": sum("rules")}, "web-2": {"/etc/evenkeel/nft/rules.nft": sum("rules")}}}}
+	wantRows(t, compare(t, blind, imaged("web-1", asMade().with("etc", "/etc/evenkeel/nft/rules.nft", rules+sum("rules"))), imaged("web-2", asMade().with("etc", "/etc/evenkeel/nft/rules.nft", rules+"99"))),
+		"drift etc//etc/evenkeel/nft/rules.nft in production: production-webB=different(0644 root:root sha256:99)")
 	// Other tiers have other rules by the definition.
 	staging := snap("staging", "web-1", asMade().with("etc", "/etc/evenkeel/nft/rules.nft", rules+"77"))
 	p.Tiers = append(p.Tiers, parity.TierPolicy{Name: "staging"})
