@@ -135,7 +135,6 @@ func newAnsible(ctx context.Context, s *site) (*ansible, error) {
 	config := fmt.Sprintf(`[defaults]
 inventory = hosts.ini
 interpreter_python = /usr/bin/python3
-stdout_callback = minimal
 display_ok_hosts = False
 private_key_file = %[1]s/login
 local_tmp = %[1]s/local
