@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -70,7 +71,7 @@ func (c *collector) ask(ctx context.Context, client *ssh.Client, only, known []s
 	case cause != nil:
 		a.err = cause
 	case !a.begun:
-		a.err = withSaid(runErr, err, &said)
+		a.err = errors.New(c.mask.text(withSaid(runErr, err, &said).Error(), false))
 	default:
 		a.err = err
 	}
@@ -109,7 +110,7 @@ func (c *collector) take(ctx context.Context, a *answer, f frame, known []string
 		return
 	}
 	if f.how == "unknown" {
-		a.sections[f.name] = unknownSection(g, cmp.Or(string(f.raw), "the machine does not say why"))
+		a.sections[f.name] = unknownSection(g, c.mask.text(cmp.Or(string(f.raw[:min(len(f.raw), 8*maxReason)]), "the machine does not say why"), false))
 		return
 	}
 	id := SectionID{Group: f.name, Script: c.maker(a.script), Raw: f.digest, KeyID: c.mask.KeyID()}
@@ -118,7 +119,7 @@ func (c *collector) take(ctx context.Context, a *answer, f frame, known []string
 		switch {
 		case ok:
 			a.sections[f.name] = section
-		case !contains(known, f.digest):
+		case !slices.Contains(known, f.digest):
 			a.sections[f.name] = unknownSection(g, "the machine says that it is known, which it is not")
 		default:
 			a.unresolved = append(a.unresolved, f.name)
@@ -138,13 +139,4 @@ func (c *collector) take(ctx context.Context, a *answer, f frame, known []string
 func (c *collector) maker(script string) string {
 	sum := sha256.Sum256([]byte(script + " " + c.Parser))
 	return hex.EncodeToString(sum[:])
-}
-
-func contains(list []string, s string) bool {
-	for _, l := range list {
-		if l == s {
-			return true
-		}
-	}
-	return false
 }

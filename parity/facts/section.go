@@ -126,7 +126,7 @@ func reasonText(s string) string {
 
 // known is a section that a machine did not send.
 func (c *collector) known(ctx context.Context, id SectionID, known []string) (parity.Section, bool) {
-	if !contains(known, id.Raw) {
+	if !slices.Contains(known, id.Raw) {
 		return parity.Section{}, false
 	}
 	if s, ok := c.shared.sections.get(id); ok {
