@@ -109,7 +109,7 @@ func (m Machine) hostError(err error) error {
 	e := &Error{Code: Denied, Op: "reach", Subject: "machine " + m.Name, Err: err}
 	for i, hop := range m.Host.Hops {
 		if hop.Address == ssh.HostOf(err) {
-			e.Hint = "another key than the known one means another machine, or somebody between; where the machine was given a new key on purpose: " + m.Host.HowToTrust(i)
+			e.Hint = "another key than the known one means another machine, or somebody between; where the machine was given a new key on purpose, take the old one away: " + m.Host.forget(i) + "; then " + m.Host.HowToTrust(i)
 		}
 	}
 	return e
@@ -141,12 +141,26 @@ func (h Host) HowToTrust(i int) string {
 	if hop.Name != host { // its keys are known under an alias
 		scan += fmt.Sprintf(" | sed 's/^[^ #]*/%s/'", hop.Name)
 	}
-	file, known := strings.ReplaceAll(hop.Name, ":", "-")+".keys", h.KnownHosts
-	if known == "" || strings.ContainsAny(known, " '\"$`\\") {
-		known = ssh.Quote(cmp.Or(known, "known_hosts"))
-	}
+	file, known := strings.ReplaceAll(hop.Name, ":", "-")+".keys", h.knownFile()
 	return fmt.Sprintf("%s >%s; ssh-keygen -lf %s; compare with what `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` says on the machine itself; where they are equal: cat %s >>%s",
 		scan, file, file, file, known)
+}
+
+// knownFile is where keys are known, as a shell reads it.
+func (h Host) knownFile() string {
+	if h.KnownHosts == "" || strings.ContainsAny(h.KnownHosts, " '\"$`\\") {
+		return ssh.Quote(cmp.Or(h.KnownHosts, "known_hosts"))
+	}
+	return h.KnownHosts
+}
+
+// forget is what to type to take the keys of hop i away: one that is no longer the machine's would stay believed beside the new one.
+func (h Host) forget(i int) string {
+	name := h.Hops[i].Name
+	if host, port, err := net.SplitHostPort(h.Hops[i].Address); err == nil && port != "22" && host == name {
+		name = "[" + host + "]:" + port
+	}
+	return "ssh-keygen -f " + h.knownFile() + " -R " + ssh.Quote(name)
 }
 
 // mayChange refuses verbs that change something where machines are only read.

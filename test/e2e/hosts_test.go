@@ -171,6 +171,23 @@ func TestUnknownAndChangedKeysAreUntrustedUntilAPersonSaysOtherwise(t *testing.T
 	if text := p.stderr.String(); !strings.Contains(text, "which is none of the 1 expected") || !strings.Contains(text, "another key than the known one") {
 		t.Errorf("got %s, want the changed key named, and what it may mean", text)
 	}
+	// Typed as it stands, the new key takes the old one's place: the old one is not believed beside it.
+	hint = regexp.MustCompile(`on purpose, take the old one away: (ssh-keygen -f [^;]*); then (ssh-keyscan [^;]*); .*: (cat .*)`).FindStringSubmatch(p.stderr.String())
+	if hint == nil {
+		t.Fatalf("got %s, want a hint to type", p.stderr)
+	}
+	for _, line := range hint[1:] {
+		cmd := exec.Command("sh", "-c", line)
+		cmd.Dir = f.dir
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v: %s", line, err, out)
+		}
+	}
+	f.run(0, "ssh", "web-2", "--tier", "prod", "--", "true")
+	known, err := os.ReadFile(filepath.Join(f.dir, "known_hosts"))
+	if err != nil || strings.Contains(string(known), f.known[1]) {
+		t.Errorf("got %s, %v; want the old key of web-2 gone", known, err)
+	}
 }
 
 func TestOpenSSHReachesMachinesThatExist(t *testing.T) {
