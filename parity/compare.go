@@ -163,7 +163,7 @@ func (c *Comparison) Report() (*Report, error) {
 	}
 	c.notes = nil
 	r := &Report{
-		Format: 1, At: c.policy.At.UTC().Truncate(time.Second), Project: c.policy.Project, Commit: c.policy.Commit, Baseline: baseline, Tool: c.policy.Tool,
+		Format: 1, At: c.policy.At.UTC().Truncate(time.Second), Project: c.policy.Project, Name: c.policy.Name, Commit: c.policy.Commit, Baseline: baseline, Tool: c.policy.Tool,
 		Collectors: slices.Sorted(maps.Keys(c.collectors)), Checked: c.checked,
 	}
 	columns := c.columns(baseline)

@@ -136,8 +136,8 @@ func newHTMLPage(r *Report, o WriteOptions) *htmlPage {
 	s := summarize(r)
 	v := s.verdict(r)
 	p := &htmlPage{Title: "Audit", Standing: v[0], Where: v[1], Checked: v[2], Source: selfReported, Findings: s.findings}
-	if r.Project != "" {
-		p.Title = "Audit of " + inertLine(r.Project, 120)
+	if name := projectName(r); name != "" {
+		p.Title = "Audit of " + inertLine(name, 120)
 	}
 	switch {
 	case s.clean(r):

@@ -23,6 +23,7 @@ const (
 type Policy struct {
 	At       time.Time // ages and waivers are judged as of then; required
 	Project  string    // id; machines of another one are foreign. "": not judged
+	Name     string    // what people call it
 	Commit   string
 	Tool     string
 	Baseline string // a tier; "": the first of Tiers, else the first of the snapshots by name
@@ -99,7 +100,7 @@ func (p *Policy) tier(name string) *TierPolicy {
 func PolicyOf(def *envs.Definition, tiers []string, at time.Time) (Policy, problem.List) {
 	problems := def.CheckWaivers(at)
 	p := Policy{
-		At: at, Project: def.ID, Baseline: def.Parity.Baseline, PromoteWithin: def.Parity.PromoteWithin, Waivers: def.Parity.Waivers,
+		At: at, Project: def.ID, Name: def.Name, Baseline: def.Parity.Baseline, PromoteWithin: def.Parity.PromoteWithin, Waivers: def.Parity.Waivers,
 		Recipes: map[string]string{}, Manifests: map[string]*images.Manifest{},
 	}
 	for _, s := range def.Parity.Severity {

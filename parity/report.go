@@ -42,6 +42,7 @@ type Report struct {
 	Format   int       `json:"format"` // 1
 	At       time.Time `json:"at"`
 	Project  string    `json:"project,omitempty"`
+	Name     string    `json:"name,omitempty"`     // what people call the project; Project is what nobody else's has
 	Commit   string    `json:"commit,omitempty"`   // of the definition, with "-dirty"
 	Baseline string    `json:"baseline,omitempty"` // the tier others are compared with
 	Tool     string    `json:"tool"`

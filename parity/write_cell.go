@@ -3,12 +3,16 @@
 package parity
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/evenkeel/evenkeel/internal/lazyregexp"
 )
+
+// projectName is what a report's project is called.
+func projectName(r *Report) string { return cmp.Or(r.Name, r.Project) }
 
 // cellAt is a row's cell of a column; rows of foreign origin may have fewer.
 func cellAt(row *Row, column int) Cell {

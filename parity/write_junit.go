@@ -60,7 +60,7 @@ type junitResult struct {
 // for each kind of machine and section in it. What is waived or expected is skipped, what could not be read is an error; a tier about
 // which nothing is said passes one case that tells how much was compared.
 func writeJUnit(w io.Writer, r *Report, _ WriteOptions) error {
-	all := junitSuites{Name: "evenkeel audit " + inertLine(r.Project, keyBytes)}
+	all := junitSuites{Name: "evenkeel audit " + inertLine(projectName(r), keyBytes)}
 	for _, tier := range tierOrder(r) {
 		always := Skew // a tier without findings passes by name
 		if tier == r.Baseline {

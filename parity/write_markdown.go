@@ -92,8 +92,8 @@ func (m *markdownWriter) head(s summary) {
 	}
 	v := s.verdict(m.r)
 	title := "Audit"
-	if m.r.Project != "" {
-		title += " of " + mdText(m.r.Project, 120)
+	if name := projectName(m.r); name != "" {
+		title += " of " + mdText(name, 120)
 	}
 	fmt.Fprintf(&m.b, "## %s %s\n\n**%s**  \n%s  \n%s\n", sign, title, mdText(v[0], 500), mdText(v[1], 500), mdText(v[2], 500))
 }

@@ -64,7 +64,7 @@ func smallReport() *parity.Report {
 	ones, twos := strings.Repeat("11", 32), strings.Repeat("22", 32)
 	order := func(o int, v string) parity.Cell { return parity.Cell{State: parity.Different, Value: v, Order: o} }
 	return &parity.Report{
-		Format: 1, At: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC), Project: "shop", Commit: "4f2a91c-dirty", Baseline: "production", Tool: "evenkeel 0.4.0",
+		Format: 1, At: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC), Project: "a1b2c3", Name: "shop", Commit: "4f2a91c-dirty", Baseline: "production", Tool: "evenkeel 0.4.0",
 		Collectors: []string{strings.Repeat("c0", 32)},
 		Columns: []parity.Column{
 			{Tier: "production", Kind: "web", Variant: "A", Machines: names("web", 1, 12), Count: 12, AgeDays: 20.5},

@@ -65,7 +65,7 @@ func summary(s *parity.Snapshot, ours string) string {
 	fmt.Fprintf(&b, ": %s\n", strings.Join(known, ", "))
 	fmt.Fprintf(&b, "  %s in %s read at %s", counted(items, "fact"), counted(len(s.Sections)-unknown, "section"), clock(s.Taken))
 	if unknownItems > 0 {
-		fmt.Fprintf(&b, "; %d of them could not be read", unknownItems)
+		fmt.Fprintf(&b, "; of these facts %d could not be read", unknownItems)
 	}
 	if ours != "" && ours != s.Collector {
 		fmt.Fprintf(&b, "; by the copy of another collector on the machine, %.12s", cell(s.Collector))
