@@ -64,6 +64,7 @@ mount -t proc proc /proc
 mount -t overlay -o lowerdir=%[1]s/usr:/usr bench /usr
 mount -t overlay -o lowerdir=%[1]s/etc:/etc bench /etc
 mount -t tmpfs bench /run
+mount -t tmpfs -o mode=0700 bench /root # what a shell of this computer does at its start is no part of it
 mkdir /run/sshd
 read -r line
 ip link set lo up
