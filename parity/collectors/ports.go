@@ -59,7 +59,7 @@ BEGIN {
 		close(file)
 	}
 }
-/^\/proc\// { pid = $1; gsub(/[^0-9]/, "", pid); next }
+/^\/proc\// { listed = 1; pid = $1; gsub(/[^0-9]/, "", pid); next }
 / -> socket:\[/ {
 	inode = $NF
 	gsub(/[^0-9]/, "", inode)
@@ -68,7 +68,7 @@ BEGIN {
 END {
 	for (inode in waits) {
 		unit = "-"
-		comm = (all ? "kernel" : "?")
+		comm = (all && listed ? "kernel" : "?") # more processes than an argument list holds are not listed
 		if (inode in owner) {
 			comm = "?"
 			file = "/proc/" owner[inode] "/comm"

@@ -244,6 +244,28 @@ func TestPortsThatWait(t *testing.T) {
 	}
 }
 
+// trap: where ls cannot list the processes, a port is not the kernel's for that.
+func TestPortsOfProcessesThatCannotBeListedAreUnknown(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	key := fmt.Sprintf("tcp/loopback/%d", listener.Addr().(*net.TCPAddr).Port)
+	tree := newTree(t)
+	tree.write("/usr/local/sbin/ls", "#!/bin/sh\nexit 126\n")
+	tree.chmod("/usr/local/sbin/ls")
+	for _, words := range shells(t) {
+		if words[0] == "busybox" { // whose ls is its own
+			continue
+		}
+		raw, why := said(t, group(t, "ports"), "1", tree.at("/usr/local/sbin").run(words)...)
+		if item := itemAt(items(t, group(t, "ports"), raw), key); why != "" || item.Unknown == "" {
+			t.Errorf("%s: %q, got %+v", words[0], why, item)
+		}
+	}
+}
+
 func TestPortsAreOneOfBothStacksAndOfTheirOldestHolder(t *testing.T) {
 	same(t, items(t, group(t, "ports"), []byte("range 40000 50000\ntcp any 0016 ssh.service sshd\ntcp any 0016 - systemd\ntcp any 9C40 app.service app\ntcp any 9C41 - rpc.statd\nudp any 9C42 - kernel\ntcp loopback 177A - sshd-session\nudp address 0044 systemd-networkd.service systemd-network\ntcp any 0050 a@1.service my app\n")),
 		map[string]string{

@@ -17,7 +17,8 @@ func sudoers() Group {
 needs_root
 blank=' 	'
 rules() {
-	[ -f "$1" ] && [ -r "$1" ] || return 0
+	[ -f "$1" ] || return 0
+	[ -r "$1" ] || unknown "$1 cannot be read"
 	[ "$2" -lt 8 ] || unknown "$1 is included more than 8 levels deep"
 	while IFS= read -r line || [ -n "$line" ]; do
 		case $line in
