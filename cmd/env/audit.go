@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -55,6 +56,10 @@ func formatNames() []string {
 	return names
 }
 
+// auditGC is how much of what an audit holds may be garbage, in percent: of 10,000 machines it holds half of the 300 MB that it may take. Collecting more often than by default costs
+// a twentieth of its processor time.
+const auditGC = 50
+
 func runAudit(ctx context.Context, c *call) error {
 	if err := c.noArgs(); err != nil {
 		return err
@@ -62,6 +67,9 @@ func runAudit(ctx context.Context, c *call) error {
 	o, err := c.auditOptions(time.Now())
 	if err != nil {
 		return err
+	}
+	if c.getenv("GOGC") == "" {
+		defer debug.SetGCPercent(debug.SetGCPercent(auditGC))
 	}
 	s, err := c.auditSubject(ctx, o)
 	if err != nil {
