@@ -42,9 +42,13 @@ const maxLists = 48 * time.Hour
 type upkeep struct {
 	reboot  string   // why it should be rebooted; "" where not
 	unsure  string   // why that is not known
-	updates []string // names of packages with security updates
+	pending int      // packages with security updates
+	updates []string // the first of their names, as many as are told
 	unknown string   // why updates are not known; "" also where the machine was not asked
 }
+
+// toldUpdates is how many packages with pending updates are named for a machine.
+const toldUpdates = 10
 
 func upkeepOf(s *Snapshot) upkeep {
 	var u upkeep
@@ -74,7 +78,9 @@ func upkeepOf(s *Snapshot) upkeep {
 			case item.Unknown != "":
 				u.unknown = item.Unknown
 			default:
-				u.updates = append(u.updates, item.Key)
+				if u.pending++; u.pending <= toldUpdates {
+					u.updates = append(u.updates, item.Key)
+				}
 			}
 		}
 	}

@@ -32,8 +32,8 @@ func (c *Comparison) waiting(columns, of []*column) []Row {
 	}
 	reboot := row("os", "reboot", "none pending", fix, func(m *machine) (string, string) { return m.upkeep.reboot, m.upkeep.unsure })
 	updates := row("updates", "own lists", "none pending", "install them, or rebuild from an image that has them", func(m *machine) (string, string) {
-		if n := len(m.upkeep.updates); n > 0 {
-			return counted(n, "security update") + ": " + strings.Join(m.upkeep.updates[:min(n, 10)], ", "), ""
+		if n := m.upkeep.pending; n > 0 {
+			return counted(n, "security update") + ": " + strings.Join(m.upkeep.updates, ", "), ""
 		}
 		if m.subject.ImageKey != "" {
 			return "", ""
