@@ -21,23 +21,26 @@ import (
 const bootstrapLife = time.Hour
 
 // finalScript makes the machine's own host key, prints its public half, reads the certificate for it, and only then puts both in
-// place of the bootstrap pair. It reads the certificate before it moves anything, so a client that dies leaves either pair whole; only power lost between the two moves
-// leaves a machine that nobody can verify, and that only a rebuild mends. The signal is what `systemctl reload ssh` comes to, without a second of emulation.
+// place of the bootstrap pair, in one process. It reads the certificate before it moves anything, so a client that dies leaves either pair whole; only power lost between the
+// moves, or before they reached the disk a second later, leaves a machine that nobody can verify, and that only a rebuild mends. What nobody waits for goes on behind its back: a
+// process takes 80 ms in emulation, a sync 400. The signal is what `systemctl reload ssh` comes to, without a second of emulation.
 const finalScript = `set -eu
-umask 077
-k=` + PathHostKey + `
-rm -f "$k.new" "$k.new.pub"
-ssh-keygen -q -t ed25519 -N '' -C '' -f "$k.new"
-cat "$k.new.pub"
+umask 022 # ssh-keygen sees to its private half
+d=/etc/ssh/.evenkeel
+k=$d/` + hostKeyName + `
+[ ! -e "$d" ] || rm -rf "$d"
+mkdir "$d"
+ssh-keygen -q -t ed25519 -N '' -C '' -f "$k"
+while IFS= read -r line; do printf '%s\n' "$line"; done <"$k.pub"
 IFS= read -r certificate
-printf '%s\n' "$certificate" >"$k.cert"
-chmod 0644 "$k.cert" "$k.new.pub"
-mv -f "$k.new" "$k"
-mv -f "$k.new.pub" "$k.pub"
-mv -f "$k.cert" ` + PathHostCert + `
-sync "$k" ` + PathHostCert + `
+printf '%s\n' "$certificate" >"$k-cert.pub"
+mv -f "$k" "$k.pub" "$k-cert.pub" /etc/ssh/
+(trap '' HUP; rmdir "$d"; sync ` + PathHostKey + ` ` + PathHostCert + `) </dev/null >/dev/null 2>&1 &
 if read -r pid 2>/dev/null </run/sshd.pid; then kill -HUP "$pid"; else systemctl reload ssh; fi
 `
+
+// hostKeyName is the last part of PathHostKey; its certificate and public half are named after it.
+const hostKeyName = "ssh_host_ed25519_key"
 
 // principal is the name a machine's host certificate is made out to, and the HostKeyAlias of its ssh_config block.
 func principal(env, machine string) string { return machine + "." + env }

@@ -15,9 +15,9 @@ flock -n 9 || {
 # On the file system of the targets, so that each file is replaced in one step; root's alone, since secrets lie in it.
 e=/etc/evenkeel
 d=$e/.settle
-rm -rf "$d"
+[ ! -e "$d" ] || rm -rf "$d"
 [ -d "$e/nft" ] && [ -d "$e/authorized_keys" ] || mkdir -p "$e/nft" "$e/authorized_keys"
-(umask 077 && mkdir "$d")
+mkdir -m 0700 "$d"
 tar -x -p --no-same-owner -C "$d" -f -
 # The last of the archive. Where the sender died, tar takes one that ends between two files for whole, and keys would be missing.
 [ -e "$d/record" ] || {
@@ -35,7 +35,7 @@ if [ -e "$e/settled" ]; then
 else
 	# Whoever logs in to settle reads it without sudo; others have no business with it.
 	(umask 027 && echo laying >"$e/settled")
-	[ -z "${SUDO_GID-}" ] || chgrp "$SUDO_GID" "$e/settled"
+	[ -z "${SUDO_GID-}" ] || chgrp "$SUDO_GID" "$e/settled" & # waited for at the end: each process takes 80 ms in emulation
 fi
 
 # /etc/hosts may be a mount point (containers), so it is written in place, and only our block of it.
@@ -140,5 +140,6 @@ for unit in $restart; do
 done
 
 while IFS= read -r line; do printf '%s\n' "$line"; done <"$d/record" >"$e/settled"
-rm -rf "$d"
+wait
+(trap '' HUP; rm -rf "$d") </dev/null >/dev/null 2>&1 & # sudo may hang up when this ends
 : >/run/evenkeel-settled # what the boot put off for this goes on (evenkeel-coldplug.path)
