@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-
-	"github.com/evenkeel/evenkeel/internal/lazyregexp"
 )
 
 // projectName is what a report's project is called.
@@ -51,11 +49,33 @@ func cellText(row *Row, c Cell) string {
 	return inertLine(shortDigests(c.Value), valueBytes)
 }
 
-// wholeDigest is a digest as facts have it; people tell one from another by its first digits, as they do commits.
-var wholeDigest = lazyregexp.New(`\bsha256:([0-9a-f]{12})[0-9a-f]{52}\b`)
+const (
+	digestHex = 64 // digits of a SHA-256
+	shownHex  = 12 // of them people tell one from another, as they do commits
+)
 
-// shortDigests is a value as people read it. What programs read has it whole.
-func shortDigests(value string) string { return wholeDigest.ReplaceAllString(value, "sha256:$1") }
+// shortDigests is a value as people read it: of "sha256:" and 64 digits the first ones. What programs read has it whole. A value may be a machine's longest: it is read once.
+func shortDigests(value string) string {
+	var b strings.Builder
+	for {
+		before, after, found := strings.Cut(value, digestWord)
+		if !found {
+			break
+		}
+		b.WriteString(before)
+		b.WriteString(digestWord)
+		head := after[:min(len(after), digestHex+1)]
+		if len(head)-len(strings.TrimLeft(head, "0123456789abcdef")) == digestHex {
+			b.WriteString(after[:shownHex])
+			after = after[digestHex:]
+		}
+		value = after
+	}
+	if b.Len() == 0 {
+		return value
+	}
+	return b.String() + value
+}
 
 func isFinding(row *Row) bool { return row.Counts }
 
