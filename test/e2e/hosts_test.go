@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/evenkeel/evenkeel/providers/ssh"
@@ -22,7 +23,7 @@ type fleet struct {
 	*site
 	ports []string // of web-1, web-2 and, behind web-1, db-1
 	known []string // their lines of known_hosts
-	keys  []*sshtest.HostKey
+	keys  [3]atomic.Pointer[sshtest.HostKey]
 }
 
 func newFleet(t *testing.T) *fleet {
@@ -42,9 +43,9 @@ func newFleet(t *testing.T) *fleet {
 		if err != nil {
 			t.Fatal(err)
 		}
-		host := &sshtest.HostKey{Private: hostPrivate}
+		f.keys[i].Store(&sshtest.HostKey{Private: hostPrivate})
 		s, err := sshtest.Serve(t.Context(), sshtest.Config{
-			HostKeys: func() ([]sshtest.HostKey, error) { return []sshtest.HostKey{*f.keys[i]}, nil },
+			HostKeys: func() ([]sshtest.HostKey, error) { return []sshtest.HostKey{*f.keys[i].Load()}, nil },
 			Authorized: func(as string) []string {
 				if as != user {
 					return nil
@@ -61,7 +62,7 @@ func newFleet(t *testing.T) *fleet {
 		if err != nil {
 			t.Fatal(err)
 		}
-		f.ports, f.keys = append(f.ports, port), append(f.keys, host)
+		f.ports = append(f.ports, port)
 		f.known = append(f.known, "[127.0.0.1]:"+port+" "+strings.TrimSpace(string(hostPublic))+"\n")
 	}
 	inventory := fmt.Sprintf("[all:vars]\nansible_host=127.0.0.1\nansible_ssh_private_key_file=%s\n[web]\nweb-1.example ansible_port=%s ansible_user=deploy\nweb-2.example ansible_port=%s ansible_user=root\n"+
@@ -166,7 +167,7 @@ func TestUnknownAndChangedKeysAreUntrustedUntilAPersonSaysOtherwise(t *testing.T
 	f.run(0, "ssh", "web-1", "--tier", "prod", "--", "true")
 	f.run(0, "facts", "--tier", "prod", "--section", "os")
 
-	f.keys[0], f.keys[1] = f.keys[1], f.keys[0]
+	f.keys[0].Store(f.keys[1].Swap(f.keys[0].Load()))
 	p = f.run(1, "ssh", "web-2", "--tier", "prod", "--", "true")
 	if text := p.stderr.String(); !strings.Contains(text, "which is none of the 1 expected") || !strings.Contains(text, "another key than the known one") {
 		t.Errorf("got %s, want the changed key named, and what it may mean", text)
@@ -216,7 +217,7 @@ func TestOpenSSHReachesMachinesThatExist(t *testing.T) {
 	if out, err := run("db-1.shop.prod"); err != nil || strings.TrimSpace(out) != "here" {
 		t.Errorf("ssh db-1.shop.prod by the installed file: %v: %s", err, out)
 	}
-	f.keys[0], f.keys[1] = f.keys[1], f.keys[0]
+	f.keys[0].Store(f.keys[1].Swap(f.keys[0].Load()))
 	if out, err := run("web-2.shop.prod"); err == nil || !strings.Contains(out, "REMOTE HOST IDENTIFICATION HAS CHANGED") {
 		t.Errorf("ssh believes a changed key: %s", out)
 	}

@@ -109,7 +109,7 @@ func TestSSHGivesATerminal(t *testing.T) {
 		t.Errorf("the far side's terminal did not follow to 20 by 60:\n%s", term.shown)
 	}
 	// Ctrl-C is the far side's business.
-	_, _ = io.WriteString(term, "echo ASLEEP-$((40+2)); sleep 60\n")
+	_, _ = io.WriteString(term, "sh -c 'echo ASLEEP-$((40+2)); exec sleep 60'\n")
 	term.shown.await(t, "ASLEEP-42")
 	_, _ = io.WriteString(term, "\x03")
 	term.shown.await(t, "^C")
