@@ -111,8 +111,8 @@ func threeSystemsReport(t testing.TB, n int) *parity.Report {
 	return r
 }
 
-// Of 800 machines of three distributions a person reads a page or a few, and waits for none of it.
-func TestReportsOf800MachinesAreReadableAndMadeInTenSeconds(t *testing.T) {
+// Of 800 machines of three distributions a person reads a page or a few; how long they take to make is the bench's (make bench).
+func TestReportsOf800MachinesAreReadable(t *testing.T) {
 	snapshots := threeSystems(800)
 	start := time.Now()
 	r, err := parity.Compare(snapshots, parity.Policy{At: now, Baseline: "production", Project: "7f3a9c", Tool: "evenkeel test"})
@@ -132,9 +132,6 @@ func TestReportsOf800MachinesAreReadableAndMadeInTenSeconds(t *testing.T) {
 	}
 	took := time.Since(start)
 	t.Logf("%d columns, %d rows; compared in %v, all in %v; bytes: %v", len(r.Columns), len(r.Rows), compared, took, sizes)
-	if took > 10*time.Second {
-		t.Errorf("took %v, want at most 10 s", took)
-	}
 	if limit := 4 << 20; sizes["html"] > limit {
 		t.Errorf("the HTML has %d bytes, want at most %d", sizes["html"], limit)
 	}

@@ -69,7 +69,7 @@ func answer(t *testing.T, exec func(ctx context.Context, s *sshtest.Session) int
 	}
 	p := &answering{place: &place{}, t: t, exec: exec}
 	local := providers.Plugin{Name: "answering", Traits: providers.Traits{Local: true}}
-	return &providers.Core{Plan: plan(web("1")), Plugin: local, Provider: p, Identity: identity, Owner: "me@here", Deadline: 5 * time.Second}, p
+	return &providers.Core{Plan: plan(web("1")), Plugin: local, Provider: p, Identity: identity, Owner: "me@here", Deadline: 30 * time.Second}, p
 }
 
 // finished puts web-1 with its final certificate.
@@ -146,7 +146,7 @@ func TestAMachineThatStallsInSettleEndsInBoundedTimeWithItsWords(t *testing.T) {
 			t.Errorf("%v lacks %q", err, want)
 		}
 	}
-	if took := time.Since(began); took > 10*time.Second {
+	if took := time.Since(began); took > time.Minute {
 		t.Errorf("it took %s", took)
 	}
 	if len(p.deleted) != 0 {
@@ -180,7 +180,10 @@ func TestAnUnfinishedMachineIsRemadeByItsMakerOrAfterAnHour(t *testing.T) {
 	for name, test := range cases {
 		t.Run(name, func(t *testing.T) {
 			c, p := answer(t, func(context.Context, *sshtest.Session) int { return 1 })
-			c.Owner, c.Deadline = `ACME\me@here`, 2*time.Second
+			c.Owner, c.Deadline = `ACME\me@here`, time.Minute // more than a busy computer takes
+			if !test.want {
+				c.Deadline = 2 * time.Second
+			}
 			p.made = func(m *providers.Machine) { m.Created = m.Created.Add(-test.age) }
 			p.put(c, providers.Labels{providers.LabelOwner: strings.ReplaceAll(test.owner, `\`, "-")}, time.Hour)
 			id := p.machines[0].ID

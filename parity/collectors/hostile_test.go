@@ -34,7 +34,7 @@ func TestOutputsWithoutMeasureAreReadInTime(t *testing.T) {
 				raw := []byte(strings.Repeat(seed, max(1, (2<<20)/len(seed))))
 				at := time.Now()
 				list, err := group(t, name).Parse(raw)
-				if took := time.Since(at); took > 5*time.Second {
+				if took := time.Since(at); took > time.Minute {
 					t.Errorf("%q took %v", seed, took)
 				}
 				if err == nil && len(list) > 200_000 {

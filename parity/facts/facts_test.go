@@ -209,13 +209,13 @@ func TestUnreachableMachinesHoldUpNobody(t *testing.T) {
 		r.machine(t, "c", sshtest.Shell(t.TempDir())),
 	}
 	began := time.Now()
-	all := collect(t, facts.Options{Groups: []collectors.Group{group("one", "echo a=1")}, Deadline: 5 * time.Second}, machines...)
-	for name, want := range map[string]string{"a": "unreachable: no [31m route to host", "b": "unreachable: it did not answer within 5s", "c": "one{a=1}"} {
+	all := collect(t, facts.Options{Groups: []collectors.Group{group("one", "echo a=1")}, Deadline: 20 * time.Second}, machines...)
+	for name, want := range map[string]string{"a": "unreachable: no [31m route to host", "b": "unreachable: it did not answer within 20s", "c": "one{a=1}"} {
 		if got := text(all[name]); got != want {
 			t.Errorf("%s: got %s, want %s", name, got, want)
 		}
 	}
-	if took := time.Since(began); took > time.Minute {
+	if took := time.Since(began); took > 2*time.Minute {
 		t.Errorf("took %s", took)
 	}
 }

@@ -187,7 +187,7 @@ func TestAWriterElsewhereHoldsTheCacheUpNotForLong(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "cannot keep facts in the cache: another process is writing to ") {
 		t.Errorf("got %v, want it to say that another process writes", err)
 	}
-	if took := time.Since(begun); took > 10*time.Second {
+	if took := time.Since(begun); took > time.Minute {
 		t.Errorf("it took %s", took)
 	}
 	if _, _, err := s.Section(t.Context(), sectionID("r")); err != nil {

@@ -188,6 +188,7 @@ func (p *echoProvider) DeleteSnapshot(_ context.Context, d providers.DataRef, na
 func (p *echoProvider) slowly(ctx context.Context, name string) error {
 	switch name {
 	case "slow":
+		p.note("begun " + name)
 		<-ctx.Done()
 		time.Sleep(100 * time.Millisecond)
 		p.note("undone " + name)

@@ -139,7 +139,7 @@ func TestPutThatDoesNotHearTheCancelIsGivenUp(t *testing.T) {
 		!strings.Contains(err.Error(), "did not undo its work within 50ms") {
 		t.Errorf("got %#v: %v", err, err)
 	}
-	if took := time.Since(begun); took < 50*time.Millisecond || took > 10*time.Second {
+	if took := time.Since(begun); took < 50*time.Millisecond || took > 30*time.Second {
 		t.Errorf("it was given up after %v, want 50ms", took)
 	}
 }

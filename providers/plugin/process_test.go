@@ -63,7 +63,7 @@ func TestWhatIsNoPluginIsRefusedQuicklyAndReadably(t *testing.T) {
 					t.Errorf("%q is not in %q", w, err)
 				}
 			}
-			if d := time.Since(begun); d > 5*time.Second {
+			if d := time.Since(begun); d > 30*time.Second {
 				t.Errorf("it took %v", d)
 			}
 		})
@@ -90,7 +90,7 @@ func TestPluginThatSaysNothingAfterTheHandshakeIsGivenUp(t *testing.T) {
 	if providers.CodeOf(err) != providers.Unsupported || !strings.Contains(err.Error(), "does not answer within 600ms") {
 		t.Errorf("got %v, want that it does not answer", err)
 	}
-	if took := time.Since(begun); took > 10*time.Second {
+	if took := time.Since(begun); took > 30*time.Second {
 		t.Errorf("it took %v", took)
 	}
 }

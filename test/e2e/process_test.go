@@ -80,7 +80,7 @@ func (w *watched) state() (string, <-chan struct{}) {
 // await waits until the process has written want.
 func (w *watched) await(t *testing.T, want string) {
 	t.Helper()
-	late := time.After(60 * time.Second)
+	late := time.After(2 * time.Minute)
 	for {
 		text, more := w.state()
 		if strings.Contains(text, want) {
@@ -196,7 +196,7 @@ func TestInterruptTouchesNothingOlder(t *testing.T) {
 
 func TestTwiceInterruptedStopsAtOnce(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, map[string]string{"env.yaml": strings.Replace(slow, "delete_machine: 100ms", "delete_machine: 20s", 1)})
+	s := newSite(t, map[string]string{"env.yaml": strings.Replace(slow, "delete_machine: 100ms", "delete_machine: 40s", 1)})
 	p := s.start("up")
 	p.stderr.await(t, "web-1: boot")
 	_ = p.Process.Signal(syscall.SIGINT)
@@ -206,7 +206,7 @@ func TestTwiceInterruptedStopsAtOnce(t *testing.T) {
 	if got := p.end(t); got != 130 {
 		t.Errorf("got status %d, want 130\n%s", got, p.stderr)
 	}
-	if took := time.Since(began); took > 8*time.Second {
+	if took := time.Since(began); took > 30*time.Second {
 		t.Errorf("it took %s", took)
 	}
 	// No latency now.
