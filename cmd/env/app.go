@@ -179,7 +179,7 @@ func (a *App) helpOn(ctx context.Context, list []verb, words []string) error {
 }
 
 func (a *App) flags(v verb) []cli.Flag {
-	return slices.Concat(v.flags, globalFlags(v.lacks...), []cli.Flag{&cli.BoolFlag{Name: "help", Aliases: []string{"h"}}})
+	return slices.Concat(v.flags, globalFlags(v.lacks...), helpFlags())
 }
 
 // cli is the verbs as urfave/cli knows them; l is what the verb called gets beside its flags.
@@ -187,7 +187,7 @@ func (a *App) cli(list []verb, l *line) *cli.App {
 	app := &cli.App{
 		Name: "evenkeel", Usage: "one environment, the same from a laptop to production", CustomAppHelpTemplate: appHelp,
 		Writer: a.Stdout, ErrWriter: a.Stderr, Reader: a.Stdin,
-		HideVersion: true, HideHelpCommand: true,
+		HideVersion: true, HideHelp: true, Flags: helpFlags(),
 		ExitErrHandler: func(*cli.Context, error) {},
 	}
 	for _, v := range list {
@@ -198,17 +198,17 @@ func (a *App) cli(list []verb, l *line) *cli.App {
 
 func (a *App) command(v verb, l *line) *cli.Command {
 	cmd := &cli.Command{
-		Name: v.name, Usage: v.about, ArgsUsage: v.args, Description: wrapped(v.more), HideHelpCommand: true, CustomHelpTemplate: verbHelp,
+		Name: v.name, Usage: v.about, ArgsUsage: v.args, Description: wrapped(v.more), HideHelp: true, CustomHelpTemplate: verbHelp,
 		OnUsageError: func(_ *cli.Context, err error, _ bool) error { return usagef("%v", err) },
 	}
 	if v.sub != nil {
-		cmd.CustomHelpTemplate = subHelp
+		cmd.CustomHelpTemplate, cmd.Flags = subHelp, helpFlags()
 		for _, s := range v.sub {
 			cmd.Subcommands = append(cmd.Subcommands, a.command(s, l))
 		}
 		return cmd
 	}
-	cmd.Flags = slices.Concat(v.flags, globalFlags(v.lacks...))
+	cmd.Flags = a.flags(v)
 	cmd.Action = func(c *cli.Context) error {
 		return v.run(c.Context, &call{App: a, flag: c, args: c.Args().Slice(), after: l.after, cut: l.cut})
 	}

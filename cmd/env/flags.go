@@ -30,6 +30,9 @@ func globalFlags(lacks ...string) []cli.Flag {
 // definitionFlags are about an environment: the verbs that act on none lack them, so that nobody believes they were heard.
 func definitionFlags() []string { return []string{"file", "tier", "as", "identity"} }
 
+// helpFlags stands in the place of urfave/cli's own flag, which is one variable of the process that every call writes to.
+func helpFlags() []cli.Flag { return []cli.Flag{boolFlag("help", "show help", "h")} }
+
 func boolFlag(name, usage string, aliases ...string) cli.Flag {
 	return &cli.BoolFlag{Name: name, Aliases: aliases, Usage: usage, DisableDefaultText: true}
 }
