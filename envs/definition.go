@@ -125,6 +125,7 @@ type Tier struct {
 	Protected    bool                   `json:"protected,omitempty"`
 	Machines     map[string]Override    `json:"machines,omitempty"`
 	Publish      map[string]map[int]int `json:"publish,omitempty"`       // machine name -> port -> loopback port
+	TTL          time.Duration          `json:"ttl,omitempty"`           // an environment expires that long after its first object was made; 0: never
 	RebuildAfter time.Duration          `json:"rebuild_after,omitempty"` // how old machines may get here; 0: as elsewhere said
 	Audit        bool                   `json:"audit,omitempty"`         // an audit that cannot list its machines is incomplete
 	Local        bool                   `json:"local,omitempty"`         // env.local.yaml changes it; where it changes the provider there is no Config
@@ -157,6 +158,8 @@ type Plan struct {
 	Access   Access          `json:"access"`
 	TLS      bool            `json:"tls,omitempty"`
 	Keep     *Keep           `json:"keep,omitempty"`
+	// TTL: an environment made by this plan expires that long after, its data too; 0: never.
+	TTL time.Duration `json:"ttl,omitempty"`
 	// Protected: whatever removes a machine asks for Env first.
 	Protected bool                      `json:"protected,omitempty"`
 	External  map[string]string         `json:"external,omitempty"` // host:port by kind

@@ -26,8 +26,8 @@ var (
 	codeKeys    = strictyaml.Keys{Now: []string{"from", "to"}}
 	rebuildKeys = strictyaml.Keys{Now: []string{"order", "downtime"}}
 	tierKeys    = strictyaml.Keys{
-		Now:   []string{"provider", "config", "settings", "secrets", "access", "protected", "machines", "publish", "rebuild_after", "audit"},
-		Later: []string{"ttl", "via", "rebuild", "parity", "snapshots"},
+		Now:   []string{"provider", "config", "settings", "secrets", "access", "protected", "machines", "publish", "ttl", "rebuild_after", "audit"},
+		Later: []string{"via", "rebuild", "parity", "snapshots"},
 	}
 	overrideKeys = strictyaml.Keys{
 		Now: []string{"external", "count", "cpus", "memory", "disk", "data", "settings", "secrets", "rebuild", "rebuild_after"},

@@ -42,7 +42,7 @@ func MakePlan(def *Definition, o Options) (*Plan, problem.List) {
 	tier := def.Tiers[name]
 	p := &Plan{
 		Env: def.Name + "." + name, Project: def.ID, Name: def.Name, Tier: name, Provider: tier.Provider, Config: located(def.Dir, tier.Provider, tier.Config),
-		Access: accessIn(def, tier), TLS: def.TLS, Protected: tier.Protected,
+		Access: accessIn(def, tier), TLS: def.TLS, TTL: tier.TTL, Protected: tier.Protected,
 		Recipes: map[string]*images.Recipe{}, places: def.places,
 	}
 	if def.Keep != nil {

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/evenkeel/evenkeel/internal/lazyregexp"
 	"github.com/evenkeel/evenkeel/internal/problem"
@@ -31,6 +32,12 @@ type tier struct {
 	at   *strictyaml.Node // its name in env.yaml
 	pins []pin
 }
+
+// What a ttl may be: the least is longer than a bring-up takes, the most is what nobody would call a copy for once.
+const (
+	minTTL = time.Minute
+	maxTTL = 90 * 24 * time.Hour
+)
 
 // pin is one line of publish.
 type pin struct {
@@ -72,6 +79,10 @@ func (l *loader) readTiers(n *strictyaml.Node) {
 			t.Access = &access
 		}
 		t.Protected = f.Get("protected").Bool()
+		t.TTL = f.Get("ttl").Duration(minTTL, maxTTL)
+		if t.TTL > 0 && t.Protected {
+			f.At("ttl").Errorf("a protected tier has no ttl: what expires is removed without its name")
+		}
 		t.RebuildAfter = age(f.Get("rebuild_after"))
 		t.Audit = f.Get("audit").Bool()
 		t.Machines = map[string]Override{}

@@ -13,6 +13,9 @@ func (c *Core) Check(ctx context.Context) error {
 	if c.Plugin.Traits.ReadOnly {
 		return nil // Up makes none
 	}
+	if err := c.usable("bring up", have); err != nil {
+		return err
+	}
 	changes := map[string]Change{}
 	for _, m := range c.Plan.Machines {
 		changes[m.Name] = c.compare(m, have)

@@ -189,6 +189,9 @@ func (c *Core) coded(ctx context.Context, names []string) ([]seat, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := c.usable("sync", have); err != nil {
+		return nil, err
+	}
 	var list []seat
 	any := false
 	for _, m := range picked {

@@ -108,6 +108,9 @@ func (r *Result) Changed() bool {
 // replacement is in progress, or died.
 type held struct {
 	now, spare map[string]Machine
+
+	there   bool      // the environment exists: it has machines, or data disks are left of it
+	expires time.Time // zero: never
 }
 
 // all is every machine under the name of its role, sorted by it; where there are two, the one that serves comes first.
@@ -142,7 +145,7 @@ func (c *Core) found(ctx context.Context) (held, error) {
 	if err != nil {
 		return held{}, err
 	}
-	have := held{map[string]Machine{}, map[string]Machine{}}
+	have := held{now: map[string]Machine{}, spare: map[string]Machine{}}
 	for _, m := range list {
 		if m.Host.Given() { // nobody's, and only read
 			have.add(m)
@@ -158,10 +161,14 @@ func (c *Core) found(ctx context.Context) (held, error) {
 		have.add(m)
 	}
 	if len(list) > 0 {
+		have.there, have.expires = true, expiryOf(list)
 		return have, nil
 	}
 	// What is left of another project's environment, its data disks say, is not ours either.
-	_, err = c.left(ctx)
+	left, err := c.left(ctx)
+	if len(left.Data) > 0 {
+		have.there, have.expires = true, left.Expires
+	}
 	return have, err
 }
 

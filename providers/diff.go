@@ -10,7 +10,7 @@ import (
 	"github.com/evenkeel/evenkeel/envs"
 )
 
-// Diff says what Up would do, from the place's records alone (no machine is contacted), and changes nothing. Machines are sorted as in the plan,
+// Diff says what Up would do, from the place's records alone (no machine is contacted), and changes nothing. Where Up would refuse an expired environment it does too. Machines are sorted as in the plan,
 // extra ones follow by name.
 func (c *Core) Diff(ctx context.Context) ([]Change, error) {
 	have, err := c.found(ctx)
@@ -19,6 +19,9 @@ func (c *Core) Diff(ctx context.Context) ([]Change, error) {
 	}
 	if c.Plugin.Traits.ReadOnly {
 		return c.hostDiff(ctx, have)
+	}
+	if err := c.usable("bring up", have); err != nil {
+		return nil, err
 	}
 	var changes []Change
 	for _, m := range c.Plan.Machines {

@@ -13,10 +13,12 @@ import (
 // Gone is what Down and Remove came to.
 type Gone struct {
 	Machines []Machine  // removed
-	Data     []DataDisk // data disks: of Down without keepData those removed too, else those kept
+	Data     []DataDisk // data disks: those that were removed, or kept
+	DataKept bool       // which of the two
 }
 
-// Down removes the environment, data disks and their snapshots too unless keepData. Absent is success. A protected environment needs Confirmed.
+// Down removes the environment, data disks and their snapshots too unless keepData; those of an environment that expires go with it in any case. Absent is
+// success. A protected environment needs Confirmed.
 func (c *Core) Down(ctx context.Context, keepData bool) (*Gone, error) {
 	if err := c.mayChange("remove"); err != nil {
 		return nil, err
@@ -29,7 +31,8 @@ func (c *Core) Down(ctx context.Context, keepData bool) (*Gone, error) {
 	if err != nil {
 		return nil, err
 	}
-	gone := &Gone{Machines: have.all(), Data: left.Data}
+	keepData = keepData && left.Expires.IsZero()
+	gone := &Gone{Machines: have.all(), Data: left.Data, DataKept: keepData}
 	if len(gone.Machines) > 0 || len(left.Data) > 0 && !keepData {
 		if err := c.confirmed("remove"); err != nil {
 			return nil, err
@@ -67,7 +70,7 @@ func (c *Core) Remove(ctx context.Context, names []string) (*Gone, error) {
 	if err != nil {
 		return nil, err
 	}
-	gone := &Gone{Data: slices.DeleteFunc(left.Data, func(d DataDisk) bool { return !wanted[d.Machine] })}
+	gone := &Gone{Data: slices.DeleteFunc(left.Data, func(d DataDisk) bool { return !wanted[d.Machine] }), DataKept: true}
 	r := c.newRun()
 	defer r.close()
 	for _, role := range sortedKeys(wanted) {

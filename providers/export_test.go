@@ -17,3 +17,12 @@ func (c *Core) Look(said string, m envs.Machine, there Machine) (record string, 
 	files, reason := c.keeps(seat{m, there}, l)
 	return l.record.String(), reason == "" && files != nil
 }
+
+// ExpiryUnits are the units laid on a machine that expires then, by their names in the payload.
+func ExpiryUnits(at time.Time) map[string]string {
+	units := map[string]string{}
+	for _, f := range expiryUnits(at) {
+		units[f.name] = string(f.content)
+	}
+	return units
+}

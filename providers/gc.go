@@ -87,10 +87,11 @@ func unfinished(ctx context.Context, p Provider, m Machine) bool {
 }
 
 // Collect removes one piece of garbage. An environment whose last machine goes is removed with it; data disks are removed only of expired
-// environments. What is no garbage any more (an Up began since it was listed) stays. Repeated, it does nothing.
+// environments. What is no garbage any more (an Up began since it was listed, or another client's Collect was first and somebody made the environment
+// anew) stays. Repeated, it does nothing; several at once are fine.
 func Collect(ctx context.Context, p Provider, g Garbage) error {
-	if !g.Expires.IsZero() && g.Expires.Before(time.Now()) {
-		return p.DeleteEnv(ctx, g.Env, false)
+	if len(g.Only) == 0 && !g.Expires.IsZero() {
+		return collectExpired(ctx, p, g.Env)
 	}
 	for _, id := range g.Only {
 		if err := p.DeleteMachine(ctx, id); err != nil {
@@ -98,6 +99,20 @@ func Collect(ctx context.Context, p Provider, g Garbage) error {
 		}
 	}
 	return sweep(ctx, p, g.Env)
+}
+
+// collectExpired looks once more: the one that was listed may be gone, and another of its name alive.
+func collectExpired(ctx context.Context, p Provider, env string) error {
+	list, err := p.ListEnvs(ctx)
+	if err != nil {
+		return err
+	}
+	for _, e := range list {
+		if e.Env == env && !e.Expires.IsZero() && e.Expires.Before(time.Now()) {
+			return p.DeleteEnv(ctx, env, false)
+		}
+	}
+	return nil
 }
 
 // sweep removes what is left of an environment that has no machine, but its data disks. Between the look and the removal somebody else's Up may begin:

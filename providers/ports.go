@@ -16,6 +16,9 @@ import (
 func (c *Core) putPorts(ctx context.Context, m envs.Machine, there Machine) (Machine, error) {
 	spec := c.spec(m)
 	spec.Name = there.Name
+	if at, ok := there.Labels[LabelExpires]; ok { // it may be made anew, by a place where it is gone
+		spec.Labels[LabelExpires] = at
+	}
 	free := spec.Publish
 	spec.Publish = settledAt(settledAt(free, there.Ports), parsePorts(there.Labels[LabelPorts]))
 	put, err := c.Provider.PutMachine(ctx, spec, "", c.Progress)

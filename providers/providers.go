@@ -158,5 +158,6 @@ type EnvInfo struct {
 	Data    []DataDisk `json:"data,omitempty"`
 	Partial bool       `json:"partial"`          // holds something half-made
 	Created time.Time  `json:"created,omitzero"` // of the oldest object
-	Expires time.Time  `json:"expires,omitzero"` // zero: never
+	// Expires is Expiry of its machines and its data disks, of which each keeps the one that it was made with (LabelExpires).
+	Expires time.Time `json:"expires,omitzero"` // zero: never
 }

@@ -34,6 +34,9 @@ func (c *Core) Rebuild(ctx context.Context, names []string, o RollOptions) (*Res
 	if err != nil {
 		return nil, err
 	}
+	if err := c.usable("rebuild", have); err != nil {
+		return nil, err
+	}
 	var errs []error
 	changes := map[string]Change{}
 	for _, m := range picked {
@@ -57,6 +60,9 @@ func (c *Core) MayReplace(ctx context.Context, names []string, o RollOptions) er
 	if err != nil {
 		return err
 	}
+	if err := c.usable("rebuild", have); err != nil {
+		return err
+	}
 	picked = slices.DeleteFunc(slices.Clone(picked), func(m envs.Machine) bool { _, ok := have.now[m.Name]; return !ok })
 	c.judge(ctx, picked, have)
 	return c.mayReplace(picked, have, o, false)
@@ -70,6 +76,9 @@ func (c *Core) Refresh(ctx context.Context, names []string, o RollOptions) (*Res
 	}
 	picked, have, err := c.pickFound(ctx, names)
 	if err != nil {
+		return nil, err
+	}
+	if err := c.usable("refresh", have); err != nil {
 		return nil, err
 	}
 	var old []envs.Machine
@@ -86,6 +95,7 @@ func (c *Core) Refresh(ctx context.Context, names []string, o RollOptions) (*Res
 // rebuild rolls over picked, unless there is an objection.
 func (c *Core) rebuild(ctx context.Context, picked []envs.Machine, have held, changes map[string]Change, o RollOptions, objections ...error) (*Result, error) {
 	r := c.newRun()
+	r.expires = c.lifetime(have)
 	defer r.close()
 	if len(picked) == 0 {
 		return r.result(have.all()), nil

@@ -25,11 +25,12 @@ const (
 	partSecrets  = "secrets"
 	partTLS      = "tls"
 	partData     = "data"
+	partExpiry   = "expiry"
 )
 
 // allParts are in the order in which changes are told.
 func allParts() []string {
-	return []string{partNames, partKeys, partRules, partSettings, partSecrets, partTLS, partData, partScript}
+	return []string{partNames, partKeys, partRules, partSettings, partSecrets, partTLS, partData, partExpiry, partScript}
 }
 
 // emptyPart stands for the digest of a part that holds nothing.

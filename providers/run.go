@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/evenkeel/evenkeel/envs"
 	"github.com/evenkeel/evenkeel/providers/ssh"
@@ -27,6 +28,7 @@ type run struct {
 	created []Machine          // made by this run where nothing was before
 	silent  map[string]bool    // by ID: old machines that did not answer, about to be replaced
 	code    []CodeResult
+	expires time.Time // of what this run makes; zero: never
 }
 
 func (c *Core) newRun() *run {
@@ -125,13 +127,22 @@ func each[T any](items []T, f func(T) error) error {
 	return errors.Join(errs...)
 }
 
+// spec is what a machine that this run makes is made of.
+func (r *run) spec(m envs.Machine) Spec {
+	s := r.core.spec(m)
+	if !r.expires.IsZero() {
+		s.Labels[LabelExpires] = r.expires.UTC().Format(time.RFC3339)
+	}
+	return s
+}
+
 // ensure brings one machine to where SSH answers with its final certificate, by the action its change names.
 func (r *run) ensure(ctx context.Context, m envs.Machine, there Machine, ch Change, replace bool) error {
 	c := r.core
 	r.note(ch)
 	switch ch.Action {
 	case Create, Remake, Await: // PutMachine removes what is half-made, waits for a run that makes it, or says what it does not know
-		made, err := c.make(ctx, m, c.spec(m), r.refs)
+		made, err := c.make(ctx, m, r.spec(m), r.refs)
 		if err != nil {
 			return err
 		}
@@ -190,7 +201,7 @@ func (r *run) remake(ctx context.Context, m envs.Machine, there Machine) error {
 			return err
 		}
 	}
-	made, err := c.make(ctx, m, c.spec(m), r.refs)
+	made, err := c.make(ctx, m, r.spec(m), r.refs)
 	if err != nil {
 		return err
 	}

@@ -56,6 +56,9 @@ func (c *Core) newSettlement(m seat, all []Machine, certificate *tlsFiles) settl
 	if data := dataFile(mounts(m.Machine, m.there)); data != "" {
 		s.add(partData, laidFile{"data", 0o644, []byte(data)})
 	}
+	for _, f := range expiryUnits(m.there.Labels.Time(LabelExpires)) {
+		s.add(partExpiry, f)
+	}
 	s.certify(certificate)
 	for _, part := range []string{partSettings, partSecrets, partTLS} {
 		for _, unit := range m.RestartOn[part] {

@@ -1,5 +1,5 @@
 # Lays what a machine holds beyond its image. Standard input: a tar of hosts, keys/USER, rules.nft, settings.env, secrets/NAME, tls/*, data,
-# external, external.sh, restart and, as its last, record, all with their modes. record is written last, so that a machine that was left half-way is not
+# external, external.sh, expires.timer, expires.service, restart and, as its last, record, all with their modes. record is written last, so that a machine that was left half-way is not
 # taken for a settled one. Nothing that is laid stands in an argument, and nothing of it is printed.
 set -eu
 umask 022
@@ -90,6 +90,17 @@ elif [ -e "$e/external" ]; then
 	: >"$e/external"
 	sh "$e/external.sh"
 	rm -f "$e/external" "$e/external.sh" "$e/nft/external.nft"
+fi
+# A machine with a ttl switches itself off when that is over, also where nobody is left to remove it.
+u=/etc/systemd/system/evenkeel-expires
+if [ -e "$d/expires.timer" ]; then
+	[ -d "${u%/*}" ] || mkdir -p "${u%/*}"
+	mv -f "$d/expires.service" "$u.service"
+	mv -f "$d/expires.timer" "$u.timer"
+	systemctl -q enable --now evenkeel-expires.timer
+elif [ -e "$u.timer" ]; then
+	systemctl -q disable --now evenkeel-expires.timer
+	rm -f "$u.timer" "$u.service"
 fi
 mv -f "$d/rules.nft" "$e/nft/rules.nft"
 nft -f /etc/nftables.conf

@@ -325,6 +325,11 @@ func (c *Core) disks(ctx context.Context, op, machine string) (Snapshotter, held
 	if err != nil {
 		return nil, have, nil, err
 	}
+	if op == "restore" {
+		if err := c.usable("restore data of", have); err != nil {
+			return nil, have, nil, err
+		}
+	}
 	left, err := c.left(ctx)
 	if err != nil {
 		return nil, have, nil, err

@@ -21,7 +21,7 @@ func (r *run) standBeside(ctx context.Context, m envs.Machine, old Machine) erro
 		r.silent[old.ID] = true
 		r.mu.Unlock()
 	}
-	spec := c.spec(m)
+	spec := r.spec(m)
 	spec.Name, spec.Publish = old.beside(), nil
 	if ports := portsText(old.Ports); ports != "" {
 		spec.Labels[LabelPorts] = ports

@@ -33,6 +33,9 @@ func (c *Core) Up(ctx context.Context, o UpOptions) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := c.usable("bring up", have); err != nil {
+		return nil, err
+	}
 	fresh := len(have.now) == 0
 	gone := c.judge(ctx, picked, have)
 	changes := map[string]Change{}
@@ -61,6 +64,7 @@ func (c *Core) Up(ctx context.Context, o UpOptions) (*Result, error) {
 	}
 
 	r := c.newRun()
+	r.expires = c.lifetime(have)
 	defer r.close()
 	if err := each(sortedKeys(gone), func(role string) error { return r.remove(ctx, gone[role]) }); err != nil {
 		return nil, err

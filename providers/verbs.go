@@ -48,6 +48,9 @@ func (c *Core) wake(ctx context.Context, names []string, op string, asleep func(
 	if err != nil {
 		return nil, err
 	}
+	if err := c.usable(op, have); err != nil {
+		return nil, err
+	}
 	for _, m := range picked {
 		if there, ok := have.now[m.Name]; !ok || there.State == Partial {
 			return nil, &Error{Code: NotFound, Op: op, Subject: "machine " + m.Name, Err: errors.New("it does not exist, or is half-made"), Hint: "evenkeel up"}

@@ -14,7 +14,7 @@ import (
 func (a *App) downVerb() verb {
 	return verb{
 		name: "down", args: "[NAME...]", about: "remove the environment's machines and networks, or the named machines only",
-		more: "Data disks stay and are named, unless --data. Images stay: `evenkeel image prune` removes those. With names only those machines go, whether the definition " +
+		more: "Data disks stay and are named, unless --data or the environment has a ttl. Images stay: `evenkeel image prune` removes those. With names only those machines go, whether the definition " +
 			"still has them or not, and the others forget them; `up` makes again what the definition has. A protected environment asks for its ID.",
 		flags: []cli.Flag{
 			boolFlag("data", "remove data disks and their snapshots too; for the whole environment only"),
@@ -72,10 +72,11 @@ func runDown(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.printDown(p.Plan.Env, gone, !data)
+	return c.printDown(p.Plan.Env, gone)
 }
 
-func (c *call) printDown(env string, gone *providers.Gone, kept bool) error {
+func (c *call) printDown(env string, gone *providers.Gone) error {
+	kept := gone.DataKept
 	if c.json() {
 		return c.printJSON(downed{deed{env, machineNames(gone.Machines)}, append([]providers.DataDisk{}, gone.Data...), kept})
 	}

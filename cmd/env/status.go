@@ -5,6 +5,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -15,7 +16,7 @@ func (a *App) statusVerb() verb {
 	return verb{
 		name: "status", about: "show the environment's machines and where their ports are",
 		more: "Without --check it reads the place's records and contacts no machine. With --check the exit status is 0 where all is as defined, " +
-			"2 where a machine is missing, stopped, different or not ready, and 3 where that is not known of one: it could not be asked, or its secrets could not be read here.",
+			"2 where a machine is missing, stopped, different or not ready, or the environment has expired, and 3 where that is not known of one: it could not be asked, or its secrets could not be read here.",
 		flags: []cli.Flag{
 			boolFlag("check", "contact each machine: certificate, settings, health"),
 			boolFlag("settings", "show instead what settings and secrets the definition gives each machine, and where each is said; secrets are not shown"),
@@ -34,6 +35,8 @@ type statusReport struct {
 	// Protected: whatever removes a machine asks for Env.
 	Protected bool              `json:"protected,omitempty"`
 	External  map[string]string `json:"external,omitempty"` // host:port by kind
+	Expires   time.Time         `json:"expires,omitzero"`   // never where it is missing
+	Expired   bool              `json:"expired,omitempty"`
 	Machines  []statusLine      `json:"machines"`
 }
 
@@ -76,13 +79,22 @@ func runStatus(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
+	expires, err := p.Expires(ctx)
+	if err != nil {
+		return err
+	}
+	r := p.report(list)
+	r.Expires, r.Expired = expires, !expires.IsZero() && !expires.After(time.Now())
 	if c.json() {
-		err = c.printJSON(p.report(list))
+		err = c.printJSON(r)
 	} else {
-		err = c.printStatus(p, list, check)
+		err = c.printStatus(p, r, list, check)
 	}
 	if err != nil || !check {
 		return err
+	}
+	if r.Expired {
+		return exitStatus(exitDiffers)
 	}
 	return statusOf(list)
 }
@@ -122,8 +134,15 @@ func statusOf(list []providers.Status) error {
 	return nil
 }
 
-func (c *call) printStatus(p *place, list []providers.Status, check bool) error {
-	if err := c.printf("%s on %s%s\n", p.Plan.Env, p.Plan.Provider, protected(p.Plan)); err != nil {
+func (c *call) printStatus(p *place, r statusReport, list []providers.Status, check bool) error {
+	ends := ""
+	switch {
+	case r.Expired:
+		ends = ", expired " + age(r.Expires) + " ago: `evenkeel down` removes it with its data, `evenkeel gc` all that has expired"
+	case !r.Expires.IsZero():
+		ends = ", expires in " + took(time.Until(r.Expires))
+	}
+	if err := c.printf("%s on %s%s%s\n", p.Plan.Env, p.Plan.Provider, protected(p.Plan), ends); err != nil {
 		return err
 	}
 	t := newTable("MACHINE", "STATE", "ADDRESS", "AGE", "PUBLISHED", "REMARK")

@@ -30,6 +30,7 @@ type dataDisk struct {
 	Size    int64     `json:"size"` // nothing enforces it: a folder is as large as its file system
 	Project string    `json:"project"`
 	Created time.Time `json:"created"`
+	Expires time.Time `json:"expires,omitzero"` // of the machine that it was made with; zero: never
 }
 
 func (w world) data(env string) string { return filepath.Join(w.env(env), "data") }
@@ -111,7 +112,9 @@ func (w world) putDisks(spec providers.Spec) (made []providers.DataRef, err erro
 		}
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			if err := w.makeDisk(ref, dataDisk{Size: d.Size, Project: spec.Labels[providers.LabelProject], Created: time.Now().UTC()}); err != nil {
+			if err := w.makeDisk(ref, dataDisk{
+				Size: d.Size, Project: spec.Labels[providers.LabelProject], Created: time.Now().UTC(), Expires: spec.Labels.Time(providers.LabelExpires),
+			}); err != nil {
 				return made, err
 			}
 			made = append(made, ref)

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/evenkeel/evenkeel/providers"
 )
@@ -86,6 +87,7 @@ func (p *provider) info(env string) (providers.EnvInfo, error) {
 		}
 		info.Created = stat.ModTime().UTC()
 	}
+	var expiries []time.Time
 	for _, r := range records {
 		if !r.Complete {
 			info.Partial = true
@@ -93,12 +95,11 @@ func (p *provider) info(env string) (providers.EnvInfo, error) {
 		if info.Created.IsZero() || r.Created.Before(info.Created) {
 			info.Created, info.Project, info.Owner = r.Created, r.Labels[providers.LabelProject], r.Labels[providers.LabelOwner]
 		}
-		if expires := r.Labels.Time(providers.LabelExpires); expires.After(info.Expires) {
-			info.Expires = expires
-		}
+		expiries = append(expiries, r.Labels.Time(providers.LabelExpires))
 	}
 	for _, d := range disks {
 		info.Data = append(info.Data, providers.DataDisk{DataRef: d.ref, Size: d.Size})
+		expiries = append(expiries, d.Expires)
 		if info.Project == "" {
 			info.Project = d.Project
 		}
@@ -106,6 +107,7 @@ func (p *provider) info(env string) (providers.EnvInfo, error) {
 			info.Created = d.Created
 		}
 	}
+	info.Expires = providers.Expiry(expiries)
 	return info, nil
 }
 

@@ -19,24 +19,35 @@ func writeShims(dir string, spec providers.Spec) error {
 		return err
 	}
 	const systemctl = `#!/bin/sh
-# A unit is active when it was started, or is one of those that run from boot. Every call is recorded.
+# A unit is active when it was started, or is one of those that run from boot, as what was enabled is. Every call is recorded.
 echo "$*" >>/var/log/systemctl
 verb=
+now=
 for word; do
 	shift
 	case $word in
 	-q | --quiet) exec >/dev/null ;;
+	--now) now=1 ;;
 	-*) ;;
 	*) if [ "$verb" ]; then set -- "$@" "${word%.service}"; else verb=$word; fi ;;
 	esac
 done
-mkdir -p /run/units
+mkdir -p /run/units /var/lib/enabled
 for unit; do
 	file=/run/units/$unit
 	case $unit in ssh | sshd | nftables) default=active ;; *) default=inactive ;; esac
+	[ ! -e "/var/lib/enabled/$unit" ] || default=active
 	case $verb in
 	start | restart | reload | try-restart | reload-or-restart) echo active >"$file" ;;
 	stop) echo inactive >"$file" ;;
+	enable)
+		: >"/var/lib/enabled/$unit"
+		[ ! "$now" ] || echo active >"$file"
+		;;
+	disable)
+		rm -f "/var/lib/enabled/$unit"
+		[ ! "$now" ] || echo inactive >"$file"
+		;;
 	is-active)
 		state=$default
 		[ ! -e "$file" ] || read -r state <"$file"

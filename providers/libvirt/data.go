@@ -29,10 +29,10 @@ const maxProject = 48
 // dataDisk is what the pool holds of a data disk.
 type dataDisk struct {
 	current generation // number 0 where none is whole
-	project string
-	top     int      // the highest number in use
-	older   []string // volumes of generations that a restore has replaced
-	broken  []string // volumes above the current one, which were never whole
+	origin
+	top    int      // the highest number in use
+	older  []string // volumes of generations that a restore has replaced
+	broken []string // volumes above the current one, which were never whole
 }
 
 // dataDisks reads the volumes' names.
@@ -51,14 +51,14 @@ func dataDisks(names []string) map[providers.DataRef]*dataDisk {
 		return disks[g.disk]
 	}
 	for _, n := range names {
-		g, project, mark, ok := parseGeneration(n)
+		g, from, mark, ok := parseGeneration(n)
 		if !ok {
 			continue
 		}
 		d := at(g)
 		d.top = max(d.top, g.number)
 		if mark && there[g] && g.number > d.current.number {
-			d.current, d.project = g, project
+			d.current, d.origin = g, from
 		}
 	}
 	for _, n := range names {
@@ -168,7 +168,7 @@ func (p *provider) putData(ctx context.Context, g guest) (fresh []string, err er
 		// The mark that it is whole comes last.
 		for _, v := range []volume{
 			{name: d.volume(), format: "qcow2", capacity: d.size, mode: "0600"},
-			{name: d.mark(g.spec.Labels[providers.LabelProject]), format: "raw", mode: "0600"},
+			{name: d.mark(originOf(g.spec.Labels)), format: "raw", mode: "0600"},
 		} {
 			if err := g.pool.make(v); err != nil {
 				return fresh, fmt.Errorf("data disk %s: %w", d.name, err)

@@ -14,7 +14,8 @@ import (
 
 // Volumes of data disks and snapshots have prefixes of their own, so that nothing that removes a machine's volumes can ever meet them.
 //
-//	data disk    evenkeel-data_ENV_MACHINE_DISK.GENERATION.qcow2, and when it is whole .GENERATION.of.PROJECT (in hexadecimal)
+//	data disk    evenkeel-data_ENV_MACHINE_DISK.GENERATION.qcow2, and when it is whole .GENERATION.of.PROJECT (in hexadecimal), with
+//	             .SECONDS (likewise, since 1970) where it expires
 //	snapshot     evenkeel-snapshot_ENV_MACHINE_DISK_NAME.TAKEN.qcow2, and when it is whole .TAKEN.complete
 //
 // libvirt can neither rename a volume nor swap two, and a restore killed half-way must leave the old disk or the new one. So a
@@ -35,15 +36,29 @@ func (g generation) stem() string {
 }
 
 func (g generation) volume() string { return g.stem() + "qcow2" }
-func (g generation) mark(project string) string {
-	return g.stem() + "of." + hex.EncodeToString([]byte(project))
+func (g generation) mark(o origin) string {
+	name := g.stem() + "of." + hex.EncodeToString([]byte(o.project))
+	if !o.expires.IsZero() {
+		name += "." + strconv.FormatInt(o.expires.Unix(), 16)
+	}
+	return name
+}
+
+// origin is what the labels of the machine that a data disk was made with said of it.
+type origin struct {
+	project string
+	expires time.Time // UTC, to the second; zero: never
+}
+
+func originOf(l providers.Labels) origin {
+	return origin{l[providers.LabelProject], l.Time(providers.LabelExpires).UTC().Truncate(time.Second)}
 }
 
 // parseGeneration takes the name of a data disk's volume or mark apart.
-func parseGeneration(name string) (g generation, project string, mark, ok bool) {
+func parseGeneration(name string) (g generation, o origin, mark, ok bool) {
 	words, ok := parseDisk(name, dataPrefix, 3)
 	if !ok {
-		return g, "", false, false
+		return g, o, false, false
 	}
 	g.disk = providers.DataRef{Env: words[0], Machine: words[1]}
 	var rest, kind string
@@ -51,10 +66,15 @@ func parseGeneration(name string) (g generation, project string, mark, ok bool) 
 	number, kind, _ := strings.Cut(rest, ".")
 	g.number, _ = strconv.Atoi(number) // what is no number is no name of ours, as the comparisons below show
 	if kind == "qcow2" {
-		return g, "", false, g.number > 0 && g.volume() == name
+		return g, o, false, g.number > 0 && g.volume() == name
 	}
-	b, err := hex.DecodeString(strings.TrimPrefix(kind, "of."))
-	return g, string(b), true, err == nil && g.number > 0 && g.mark(string(b)) == name
+	project, seconds, expires := strings.Cut(strings.TrimPrefix(kind, "of."), ".")
+	b, err := hex.DecodeString(project)
+	o.project = string(b)
+	if n, err := strconv.ParseInt(seconds, 16, 64); expires && err == nil {
+		o.expires = time.Unix(n, 0).UTC()
+	}
+	return g, o, true, err == nil && g.number > 0 && g.mark(o) == name
 }
 
 // snapshot is the volume of a data disk's snapshot.

@@ -17,14 +17,16 @@ var someDisk = providers.DataRef{Env: "shop.laptop", Machine: "db-1", Name: "pg"
 
 func TestDataDiskIsFoundByItsName(t *testing.T) {
 	volume := libvirt.DataVolume(someDisk, 3)
-	mark := libvirt.DataMark(someDisk, 3, "7f3a9c")
+	mark := libvirt.DataMark(someDisk, 3, "7f3a9c", time.Time{})
 	if volume != "evenkeel-data_shop.laptop_db-1_pg.3.qcow2" {
 		t.Errorf("got volume %s", volume)
 	}
-	for name, isMark := range map[string]bool{volume: false, mark: true} {
-		disk, number, project, m, ok := libvirt.ParseGeneration(name)
-		if !ok || disk != someDisk || number != 3 || m != isMark || isMark && project != "7f3a9c" {
-			t.Errorf("%s: got %+v %d %q %v %v", name, disk, number, project, m, ok)
+	ends := time.Date(2026, 11, 29, 6, 30, 0, 0, time.UTC)
+	ending := libvirt.DataMark(someDisk, 3, "7f3a9c", ends)
+	for name, isMark := range map[string]bool{volume: false, mark: true, ending: true} {
+		disk, number, project, expires, m, ok := libvirt.ParseGeneration(name)
+		if !ok || disk != someDisk || number != 3 || m != isMark || isMark && project != "7f3a9c" || expires.Equal(ends) != (name == ending) || expires.IsZero() == (name == ending) {
+			t.Errorf("%s: got %+v %d %q %v %v %v", name, disk, number, project, expires, m, ok)
 		}
 		if owner := libvirt.VolumeOwner(name); owner != "" {
 			t.Errorf("%s: is taken for a machine's own volume, of %q", name, owner)
@@ -35,9 +37,9 @@ func TestDataDiskIsFoundByItsName(t *testing.T) {
 	}
 	for _, name := range []string{
 		"", "evenkeel-data_", "evenkeel-data_a.b_c_d", "evenkeel-data_a.b_c_d.0.qcow2", "evenkeel-data_a.b_c_d.01.qcow2", "evenkeel-data_a.b_c_d.1.raw",
-		"evenkeel-data_a.b__d.1.qcow2", "evenkeel-data_a.b_c_.1.qcow2", "evenkeel-data_a.b_c_d.1.of.x", "evenkeel_a.b_c_d.1.qcow2", "evenkeel-data_a.b_c_d_e.1.qcow2",
+		"evenkeel-data_a.b__d.1.qcow2", "evenkeel-data_a.b_c_.1.qcow2", "evenkeel-data_a.b_c_d.1.of.x", "evenkeel-data_a.b_c_d.1.of.70.", "evenkeel-data_a.b_c_d.1.of.70.0x1", "evenkeel-data_a.b_c_d.1.of.70.1.2", "evenkeel_a.b_c_d.1.qcow2", "evenkeel-data_a.b_c_d_e.1.qcow2",
 	} {
-		if _, _, _, _, ok := libvirt.ParseGeneration(name); ok {
+		if _, _, _, _, _, ok := libvirt.ParseGeneration(name); ok {
 			t.Errorf("%q is taken for a data disk", name)
 		}
 	}
@@ -45,8 +47,8 @@ func TestDataDiskIsFoundByItsName(t *testing.T) {
 
 // TestRestoreKilledAnywhereLeavesOneDisk goes through what the pool holds after each step of a restore from generation 1 to 2.
 func TestRestoreKilledAnywhereLeavesOneDisk(t *testing.T) {
-	v1, m1 := libvirt.DataVolume(someDisk, 1), libvirt.DataMark(someDisk, 1, "p")
-	v2, m2 := libvirt.DataVolume(someDisk, 2), libvirt.DataMark(someDisk, 2, "p")
+	v1, m1 := libvirt.DataVolume(someDisk, 1), libvirt.DataMark(someDisk, 1, "p", time.Time{})
+	v2, m2 := libvirt.DataVolume(someDisk, 2), libvirt.DataMark(someDisk, 2, "p", time.Time{})
 	for _, c := range []struct {
 		what          string
 		names         []string
@@ -169,7 +171,7 @@ func TestOddSizeIsNotTakenForShrinking(t *testing.T) {
 
 func TestNamesOfVolumesFitAFileSystem(t *testing.T) {
 	long := providers.DataRef{Env: strings.Repeat("e", providers.MaxEnv), Machine: strings.Repeat("m", 63), Name: strings.Repeat("d", 12)}
-	for _, name := range append(libvirt.SnapshotNames(long, strings.Repeat("s", 32), 1<<40), libvirt.DataMark(long, 1<<30, strings.Repeat("p", 48))) {
+	for _, name := range append(libvirt.SnapshotNames(long, strings.Repeat("s", 32), 1<<40), libvirt.DataMark(long, 1<<30, strings.Repeat("p", 48), time.Unix(1<<32-1, 0))) {
 		if len(name) > 255 {
 			t.Errorf("%s has %d bytes, a file's name has 255", name, len(name))
 		}
@@ -178,13 +180,13 @@ func TestNamesOfVolumesFitAFileSystem(t *testing.T) {
 
 func FuzzVolumeNamesNeverPanic(f *testing.F) {
 	f.Add(libvirt.DataVolume(someDisk, 1))
-	f.Add(libvirt.DataMark(someDisk, 2, "7f3a9c"))
+	f.Add(libvirt.DataMark(someDisk, 2, "7f3a9c", time.Unix(1<<31, 0)))
 	f.Add(libvirt.SnapshotNames(someDisk, "a", 1)[1])
 	f.Fuzz(func(t *testing.T, name string) {
-		if disk, number, project, mark, ok := libvirt.ParseGeneration(name); ok {
+		if disk, number, project, expires, mark, ok := libvirt.ParseGeneration(name); ok {
 			again := libvirt.DataVolume(disk, number)
 			if mark {
-				again = libvirt.DataMark(disk, number, project)
+				again = libvirt.DataMark(disk, number, project, expires)
 			}
 			if again != name {
 				t.Errorf("%q is read as %q", name, again)

@@ -29,6 +29,7 @@ func (p *provider) listEnvs(ctx context.Context) ([]providers.EnvInfo, error) {
 		}
 		return envs[env]
 	}
+	expiries := map[string][]time.Time{}
 	machines, err := p.domains(ctx, "")
 	if err != nil {
 		return nil, err
@@ -41,9 +42,7 @@ func (p *provider) listEnvs(ctx context.Context) ([]providers.EnvInfo, error) {
 		e.Project = cmp.Or(e.Project, m.Labels[providers.LabelProject])
 		e.Owner = cmp.Or(e.Owner, m.Labels[providers.LabelOwner])
 		oldest(e, m.Created)
-		if x := m.Labels.Time(providers.LabelExpires); !x.IsZero() && (e.Expires.IsZero() || x.After(e.Expires)) {
-			e.Expires = x
-		}
+		expiries[m.Env] = append(expiries[m.Env], m.Labels.Time(providers.LabelExpires))
 	}
 	wires, err := p.wires()
 	if err != nil {
@@ -56,11 +55,12 @@ func (p *provider) listEnvs(ctx context.Context) ([]providers.EnvInfo, error) {
 		t, _ := time.Parse(time.RFC3339, w.Made) // ours; zero where somebody changed it
 		oldest(e, t)
 	}
-	if err := p.volumeEnvs(ctx, at); err != nil {
+	if err := p.volumeEnvs(ctx, at, expiries); err != nil {
 		return nil, err
 	}
 	infos := make([]providers.EnvInfo, 0, len(envs))
 	for _, e := range envs {
+		e.Expires = providers.Expiry(expiries[e.Env])
 		infos = append(infos, *e)
 	}
 	slices.SortFunc(infos, func(a, b providers.EnvInfo) int { return cmp.Compare(a.Env, b.Env) })
@@ -142,7 +142,7 @@ func describeOwn[T any, P interface {
 }
 
 // volumeEnvs adds data disks, and the environments of volumes that stayed behind.
-func (p *provider) volumeEnvs(ctx context.Context, at func(string) *providers.EnvInfo) error {
+func (p *provider) volumeEnvs(ctx context.Context, at func(string) *providers.EnvInfo, expiries map[string][]time.Time) error {
 	pool, err := p.existingPool()
 	if err != nil || pool == nil {
 		return err
@@ -176,10 +176,10 @@ func (p *provider) volumeEnvs(ctx context.Context, at func(string) *providers.En
 			oldest(e, parseTimestamp(v.Target.Timestamps.Mtime))
 		}
 	}
-	return pool.dataEnvs(ctx, names, at)
+	return pool.dataEnvs(ctx, names, at, expiries)
 }
 
-func (p *pool) dataEnvs(ctx context.Context, names []string, at func(string) *providers.EnvInfo) error {
+func (p *pool) dataEnvs(ctx context.Context, names []string, at func(string) *providers.EnvInfo, expiries map[string][]time.Time) error {
 	disks := dataDisks(names)
 	for _, ref := range slices.SortedFunc(maps.Keys(disks), compareRefs) {
 		d := disks[ref]
@@ -200,6 +200,7 @@ func (p *pool) dataEnvs(ctx context.Context, names []string, at func(string) *pr
 		}
 		e := at(ref.Env)
 		e.Project = cmp.Or(e.Project, d.project)
+		expiries[ref.Env] = append(expiries[ref.Env], d.expires)
 		e.Data = append(e.Data, providers.DataDisk{DataRef: ref, Size: size})
 	}
 	return nil

@@ -3,6 +3,8 @@
 package libvirt
 
 import (
+	"time"
+
 	"github.com/hashicorp/go-hclog"
 	lv "libvirt.org/go/libvirt"
 
@@ -98,13 +100,13 @@ func Seed(uuid string, spec providers.Spec, r Record, cloud bool) ([]byte, error
 
 func DataVolume(d providers.DataRef, number int) string { return generation{d, number}.volume() }
 
-func DataMark(d providers.DataRef, number int, project string) string {
-	return generation{d, number}.mark(project)
+func DataMark(d providers.DataRef, number int, project string, expires time.Time) string {
+	return generation{d, number}.mark(origin{project, expires})
 }
 
-func ParseGeneration(name string) (d providers.DataRef, number int, project string, mark, ok bool) {
-	g, project, mark, ok := parseGeneration(name)
-	return g.disk, g.number, project, mark, ok
+func ParseGeneration(name string) (d providers.DataRef, number int, project string, expires time.Time, mark, ok bool) {
+	g, from, mark, ok := parseGeneration(name)
+	return g.disk, g.number, from.project, from.expires, mark, ok
 }
 
 // DataState says what the names of volumes mean for a disk.
@@ -130,7 +132,7 @@ func Snapshots(names []string, env string) []providers.Snapshot {
 // Takeable says whether the first disk of spec may be one of that size and project.
 func Takeable(spec providers.Spec, have int64, project string) error {
 	d := plannedDisk{name: spec.Data[0].Name, size: wholeBlocks(spec.Data[0].Size), have: have}
-	return wrap("take", "disk", takeable(d, dataDisk{project: project}, spec))
+	return wrap("take", "disk", takeable(d, dataDisk{origin: origin{project: project}}, spec))
 }
 
 // OpenMock opens libvirt's own stand-in, which keeps domains and volumes in this process's memory and runs nothing. conn sees the same.

@@ -63,7 +63,7 @@ func (m *mock) volume(names ...string) {
 func (m *mock) disk(d providers.DataRef, generations int) {
 	m.Helper()
 	for g := range generations {
-		m.volume(libvirt.DataVolume(d, g+1), libvirt.DataMark(d, g+1, "7f3a9c"))
+		m.volume(libvirt.DataVolume(d, g+1), libvirt.DataMark(d, g+1, "7f3a9c", time.Time{}))
 	}
 }
 
@@ -130,7 +130,7 @@ func TestDeletingAMachineTakesItsOwnVolumesOnly(t *testing.T) {
 	disk := providers.DataRef{Env: "shop.laptop", Machine: "web-1", Name: "pg"}
 	m.disk(disk, 1)
 	m.volume(others)
-	kept := []string{others, libvirt.DataVolume(disk, 1), libvirt.DataMark(disk, 1, "7f3a9c")}
+	kept := []string{others, libvirt.DataVolume(disk, 1), libvirt.DataMark(disk, 1, "7f3a9c", time.Time{})}
 	for range 2 {
 		m.volume(own, libvirt.VolumeName("shop.laptop", "web-1", id, ".console.0"))
 		if err := m.DeleteMachine(t.Context(), id); err != nil {
@@ -148,8 +148,8 @@ func TestDownKeepsDataUnlessItIsNamed(t *testing.T) {
 	snapshot := libvirt.SnapshotNames(someDisk, "a", 1)
 	orphan := libvirt.VolumeName("shop.laptop", "db-1", someUUID, ".console")
 	m.volume(append(snapshot, orphan)...)
-	theirs := []string{libvirt.DataVolume(other, 1), libvirt.DataMark(other, 1, "7f3a9c")}
-	data := append([]string{libvirt.DataVolume(someDisk, 1), libvirt.DataMark(someDisk, 1, "7f3a9c")}, snapshot...)
+	theirs := []string{libvirt.DataVolume(other, 1), libvirt.DataMark(other, 1, "7f3a9c", time.Time{})}
+	data := append([]string{libvirt.DataVolume(someDisk, 1), libvirt.DataMark(someDisk, 1, "7f3a9c", time.Time{})}, snapshot...)
 
 	if err := m.DeleteEnv(t.Context(), "shop.laptop", true); err != nil {
 		t.Fatal(err)
@@ -205,7 +205,7 @@ func TestSnapshotIsSavedListedRestoredAndDeleted(t *testing.T) {
 		t.Fatal(err)
 	}
 	of := libvirt.SnapshotNames(disk, "a", saved.Taken.Unix())
-	m.wantVolumes(append(of, libvirt.DataVolume(disk, 3), libvirt.DataMark(disk, 3, "7f3a9c"))...)
+	m.wantVolumes(append(of, libvirt.DataVolume(disk, 3), libvirt.DataMark(disk, 3, "7f3a9c", time.Time{}))...)
 	d, err := m.conn.LookupDomainByUUIDString(someUUID)
 	if err != nil {
 		t.Fatal(err)
@@ -219,7 +219,7 @@ func TestSnapshotIsSavedListedRestoredAndDeleted(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	m.wantVolumes(libvirt.DataVolume(disk, 3), libvirt.DataMark(disk, 3, "7f3a9c"))
+	m.wantVolumes(libvirt.DataVolume(disk, 3), libvirt.DataMark(disk, 3, "7f3a9c", time.Time{}))
 }
 
 func TestRestoreNeedsTheMachineAtRest(t *testing.T) {
@@ -234,7 +234,7 @@ func TestRestoreNeedsTheMachineAtRest(t *testing.T) {
 	m.machine(spec, libvirt.Made, true)
 	err := s.RestoreSnapshot(t.Context(), disk, "a")
 	m.wantCode(err, providers.Conflict)
-	m.wantVolumes(append(of, libvirt.DataVolume(disk, 1), libvirt.DataMark(disk, 1, "7f3a9c"))...)
+	m.wantVolumes(append(of, libvirt.DataVolume(disk, 1), libvirt.DataMark(disk, 1, "7f3a9c", time.Time{}))...)
 }
 
 func TestAbandonedSnapshotsGoAndYoungOnesStay(t *testing.T) {
@@ -252,7 +252,7 @@ func TestAbandonedSnapshotsGoAndYoungOnesStay(t *testing.T) {
 		t.Fatal(err)
 	}
 	of := libvirt.SnapshotNames(someDisk, "a", saved.Taken.Unix())
-	m.wantVolumes(append(of, young, libvirt.DataVolume(someDisk, 1), libvirt.DataMark(someDisk, 1, "7f3a9c"))...)
+	m.wantVolumes(append(of, young, libvirt.DataVolume(someDisk, 1), libvirt.DataMark(someDisk, 1, "7f3a9c", time.Time{}))...)
 }
 
 func TestCancelledSnapshotLeavesNothing(t *testing.T) {
@@ -263,7 +263,7 @@ func TestCancelledSnapshotLeavesNothing(t *testing.T) {
 	cancel()
 	_, err := s.SaveSnapshot(ctx, someDisk, "a")
 	m.wantCode(err, providers.Unavailable)
-	m.wantVolumes(libvirt.DataVolume(someDisk, 1), libvirt.DataMark(someDisk, 1, "7f3a9c"))
+	m.wantVolumes(libvirt.DataVolume(someDisk, 1), libvirt.DataMark(someDisk, 1, "7f3a9c", time.Time{}))
 }
 
 func TestSuspendingWhatIsStoppedIsRefused(t *testing.T) {

@@ -42,7 +42,7 @@ func (p *provider) restore(ctx context.Context, d providers.DataRef, name string
 		return err
 	}
 	p.log.Info("restored snapshot", "env", d.Env, "machine", d.Machine, "disk", d.Name, "name", name)
-	if err := p.settleRestore(d, pool, append(disk.older, disk.current.mark(disk.project), disk.current.volume())); err != nil {
+	if err := p.settleRestore(d, pool, append(disk.older, disk.current.mark(disk.origin), disk.current.volume())); err != nil {
 		p.log.Warn("the disk before the restore is still there; the machine's next start removes it", "disk", d.Name, "machine", d.Machine, "error", err)
 	}
 	return nil
@@ -84,7 +84,7 @@ func (p *provider) makeNext(ctx context.Context, pool *pool, disk dataDisk, from
 	if err := p.atRest(next.disk, pool.path(disk.current.volume())); err != nil {
 		return err
 	}
-	return pool.make(volume{name: next.mark(disk.project), format: "raw", mode: "0600"})
+	return pool.make(volume{name: next.mark(disk.origin), format: "raw", mode: "0600"})
 }
 
 // settleRestore points the machine at the new disk and removes the old one, as the machine's next start does too.

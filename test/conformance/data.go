@@ -203,6 +203,10 @@ func downKeepsData(t *testing.T, p *pair) {
 	if info.Machines != 0 || info.Partial || info.Project != p.webSpec.Labels[providers.LabelProject] {
 		t.Errorf("got %+v, want data of the project and nothing half-made", info)
 	}
+	// Each disk has the expiry of the machine that it was made with, whatever was made after that.
+	if want := p.expires(); !info.Expires.Equal(want) {
+		t.Errorf("got expiry %v of data alone, want %v", info.Expires, want)
+	}
 	if got := p.snapshots(t, p.p); !slices.Equal(got, before) {
 		t.Errorf("got snapshots %+v, want %+v", got, before)
 	}

@@ -43,6 +43,7 @@ func twoMachines(t *testing.T, s *suite) {
 	p.webSpec.CPUs = 2
 	p.webSpec = withData(p.webSpec, "files", filesSize, filesMount)
 	p.webSpec.Publish = []providers.Port{{Port: openPort, Proto: "tcp"}}
+	p.webSpec.Labels[providers.LabelExpires] = p.webSpec.Labels.Time(providers.LabelExpires).Add(time.Hour).Format(time.RFC3339)
 	p.dbSpec, _ = s.spec(t, p.env, "db-1")
 	p.dbSpec.Disk += 1 << 30
 	p.dbSpec = withData(p.dbSpec, "pg", pgSize, pgMount)
@@ -202,9 +203,14 @@ func envsTell(t *testing.T, p *pair) {
 	if got.Project != l[providers.LabelProject] || got.Owner != l[providers.LabelOwner] || got.Machines != 2 || got.Partial || got.Created.IsZero() {
 		t.Errorf("got %+v, want project, owner and two whole machines", got)
 	}
-	if got.Expires.Before(l.Time(providers.LabelExpires)) {
-		t.Errorf("got expiry %v, want no sooner than %v", got.Expires, l.Time(providers.LabelExpires))
+	if want := p.expires(); !got.Expires.Equal(want) {
+		t.Errorf("got expiry %v, want that of the last to expire, %v", got.Expires, want)
 	}
+}
+
+// expires is the later of the two machines' expiries.
+func (p *pair) expires() time.Time {
+	return providers.Expiry([]time.Time{p.webSpec.Labels.Time(providers.LabelExpires), p.dbSpec.Labels.Time(providers.LabelExpires)})
 }
 
 func firstContact(t *testing.T, p *pair) {
@@ -325,7 +331,11 @@ func imageInUse(t *testing.T, p *pair) {
 func othersUntouched(t *testing.T, p *pair) {
 	env := p.suite.env(t, "other")
 	spec, _ := p.spec(t, env, "web-1")
+	delete(spec.Labels, providers.LabelExpires)
 	p.put(t, spec)
+	if info, ok := p.envInfo(t, env); !ok || !info.Expires.IsZero() {
+		t.Errorf("got %+v, want an environment that never expires", info)
+	}
 	if err := p.p.DeleteEnv(t.Context(), p.env, false); err != nil {
 		t.Fatal(err)
 	}

@@ -178,12 +178,29 @@ func (p *pair) wantLaid(t *testing.T) {
 		}
 	}
 	p.wantTLS(t)
+	p.wantEnd(t)
 	serve(t, p.dbShell, "db-1", openPort, closedPort)
 	if got, err := fetchFrom(t, p.webShell, p.db.Address, openPort); err != nil || got != "db-1" {
 		t.Errorf("web-1 gets %q, %v from the port that is allowed, want db-1's name", got, err)
 	}
 	if got, err := fetchFrom(t, p.webShell, p.db.Address, closedPort); err == nil {
 		t.Errorf("web-1 gets %q from a port that is not allowed", got)
+	}
+}
+
+// wantEnd wants db-1 to switch itself off when its labels say that it expires: with the environment that it was made in.
+func (p *pair) wantEnd(t *testing.T) {
+	t.Helper()
+	at := p.db.Labels.Time(providers.LabelExpires)
+	if want := p.webSpec.Labels.Time(providers.LabelExpires); !at.Equal(want) {
+		t.Errorf("db-1 expires %v, want it to with its environment, %v", at, want)
+	}
+	const timer = "evenkeel-expires.timer"
+	if got := command(t, p.dbShell, "cat /etc/systemd/system/"+timer); !strings.Contains(got, "\nOnCalendar="+at.Format("2006-01-02 15:04:05 UTC")+"\n") {
+		t.Errorf("got the timer\n%s\nwant it at %v", got, at)
+	}
+	if got, err := try(t, p.dbShell, "systemctl is-active "+timer); got != "active" {
+		t.Errorf("the timer is %q, %v; want it to wait", got, err)
 	}
 }
 
