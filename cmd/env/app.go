@@ -293,14 +293,7 @@ func counted(n int, noun string) string {
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
-func (a *App) getenv(name string) string {
-	for _, e := range a.Env {
-		if v, ok := strings.CutPrefix(e, name+"="); ok {
-			return v
-		}
-	}
-	return ""
-}
+func (a *App) getenv(name string) string { return a.user().Getenv(name) }
 
 // terminal is the file behind a stream that is a terminal.
 func terminal(stream any) (*os.File, bool) {

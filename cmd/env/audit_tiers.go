@@ -17,6 +17,7 @@ import (
 	"github.com/evenkeel/evenkeel/parity"
 	"github.com/evenkeel/evenkeel/parity/facts"
 	"github.com/evenkeel/evenkeel/providers"
+	"github.com/evenkeel/evenkeel/providers/session"
 )
 
 // tiersAtOnce is how many places are opened at a time; each is a process.
@@ -99,7 +100,7 @@ func (c *call) listTier(ctx context.Context, s *auditSubject, t *tierPlace, name
 
 // openTier opens a tier by its name, whatever --tier says.
 func (c *call) openTier(ctx context.Context, def *envs.Definition, name string, tell providers.Progress) (*place, error) {
-	known, err := knownProviders()
+	known, err := session.KnownProviders()
 	if err != nil {
 		return nil, err
 	}

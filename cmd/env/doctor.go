@@ -72,7 +72,7 @@ func (c *call) examine(ctx context.Context, s site) (found []providers.Finding, 
 // checkHere looks at what the command itself needs.
 func (c *call) checkHere() []finding {
 	var list []finding
-	for _, dir := range []func() (string, error){c.stateDir, c.cacheDir} {
+	for _, dir := range []func() (string, error){c.user().StateDir, c.user().CacheDir} {
 		f := providers.Finding{OK: true}
 		path, err := dir()
 		if err == nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/evenkeel/evenkeel/providers"
+	"github.com/evenkeel/evenkeel/providers/session"
 )
 
 func (a *App) downVerb() verb {
@@ -50,7 +51,7 @@ func runDown(ctx context.Context, c *call) error {
 	defer c.tellInterrupt(ctx, d, "ending")()
 	o := placeOptions{change: true, progress: tell}
 	if !all { // the others are settled
-		o.identity, o.secrets = true, everySecret
+		o.identity, o.secrets = true, session.EverySecret
 	}
 	p, err := c.open(ctx, o)
 	if err != nil {

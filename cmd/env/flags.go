@@ -3,7 +3,6 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -72,12 +71,7 @@ func (c *call) log() hclog.Logger {
 }
 
 // path makes a path of the user's absolute.
-func (a *App) path(p string) string {
-	if filepath.IsAbs(p) {
-		return p
-	}
-	return filepath.Join(a.Dir, p)
-}
+func (a *App) path(p string) string { return a.user().Path(p) }
 
 // shown is a path as the user would write it: relative where that is shorter to read.
 func (a *App) shown(path string) string {
@@ -97,24 +91,4 @@ func (a *App) loadable(path string) string {
 }
 
 // stateDir is our folder below $XDG_STATE_HOME: what must outlive a call but can be made anew.
-func (a *App) stateDir() (string, error) { return a.xdg("XDG_STATE_HOME", ".local/state") }
-
-// cacheDir is our folder below $XDG_CACHE_HOME.
-func (a *App) cacheDir() (string, error) { return a.xdg("XDG_CACHE_HOME", ".cache") }
-
-func (a *App) xdg(variable, fallback string) (string, error) {
-	// The specification says that relative values are to be ignored.
-	base := a.getenv(variable)
-	if !filepath.IsAbs(base) {
-		home := a.getenv("HOME")
-		if !filepath.IsAbs(home) {
-			return "", fmt.Errorf("cannot tell where to keep files: neither %s nor HOME is an absolute path", variable)
-		}
-		base = filepath.Join(home, fallback)
-	}
-	dir := filepath.Join(base, "evenkeel")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", fmt.Errorf("cannot make folder %s: %w", dir, err)
-	}
-	return dir, nil
-}
+func (a *App) stateDir() (string, error) { return a.user().StateDir() }

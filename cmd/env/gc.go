@@ -149,7 +149,7 @@ func (c *call) sites() ([]site, error) {
 // siteOf is the place of a plan.
 func (c *call) siteOf(def *envs.Definition, plan *envs.Plan) site {
 	return site{provider: plan.Provider, config: plan.Config, named: true, open: func(ctx context.Context) (json.RawMessage, error) {
-		return c.placeConfig(ctx, def, plan)
+		return c.user().Config(ctx, def, plan, c.sessionOptions())
 	}}
 }
 
@@ -206,14 +206,14 @@ func (c *call) collectOne(ctx context.Context, s site, p providers.Provider, g p
 	if c.flag.Bool("dry-run") {
 		return "--dry-run", nil
 	}
-	lock, holder, err := c.tryLockEnv(g.Env)
+	lock, holder, err := c.user().TryLock(g.Env)
 	if err != nil {
 		return "", err
 	}
 	if lock == nil {
 		return holder + " works on it", nil
 	}
-	defer lock.release()
+	defer lock.Release()
 	if !c.flag.Bool("yes") {
 		yes, err := c.askYes(ctx, oneLine(fmt.Sprintf("remove %s of %s (%s, %s)?", g.Env, s.provider, machinesOf(g.Machines), g.Reason)))
 		if err != nil || !yes {

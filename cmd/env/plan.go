@@ -60,7 +60,7 @@ func runPlan(ctx context.Context, c *call) error {
 	}
 	todo := slices.ContainsFunc(changes, func(ch providers.Change) bool { return ch.Action != providers.Same && ch.Action != providers.Extra })
 	if c.json() {
-		err = c.printJSON(planned{p.Plan, changes, p.missingLocks()})
+		err = c.printJSON(planned{p.Plan, changes, p.MissingLocks()})
 	} else {
 		err = c.printPlan(p, changes, todo)
 	}
@@ -68,21 +68,6 @@ func runPlan(ctx context.Context, c *call) error {
 		return exitStatus(exitDiffers)
 	}
 	return err
-}
-
-// missingLocks are the recipes of the plan that have no lock yet.
-func (p *place) missingLocks() []string {
-	missing := []string{}
-	for _, m := range p.Plan.Machines {
-		if p.Plugin.Traits.ReadOnly { // nothing is made there
-			break
-		}
-		if m.ImageKey == "" && !slices.Contains(missing, m.Image) {
-			missing = append(missing, m.Image)
-		}
-	}
-	slices.Sort(missing)
-	return missing
 }
 
 func (c *call) printPlan(p *place, changes []providers.Change, todo bool) error {
@@ -107,7 +92,7 @@ func (c *call) printPlan(p *place, changes []providers.Change, todo bool) error 
 			return err
 		}
 	}
-	for _, recipe := range p.missingLocks() {
+	for _, recipe := range p.MissingLocks() {
 		if err := c.printf("%s has no lock yet; `up` writes it\n", recipe); err != nil {
 			return err
 		}

@@ -3,12 +3,11 @@
 package main
 
 import (
-	"fmt"
 	"slices"
 
 	"github.com/evenkeel/evenkeel/envs"
 	"github.com/evenkeel/evenkeel/internal/problem"
-	"github.com/evenkeel/evenkeel/providers/plugin"
+	"github.com/evenkeel/evenkeel/providers/session"
 )
 
 // definitionFile is the env.yaml a verb acts on: -f, else the next one of ours upwards.
@@ -57,7 +56,7 @@ func (c *call) plan(locked bool) (*envs.Definition, *envs.Plan, error) {
 }
 
 func (c *call) planOf(def *envs.Definition, locked bool) (*envs.Plan, error) {
-	known, err := knownProviders()
+	known, err := session.KnownProviders()
 	if err != nil {
 		return nil, err
 	}
@@ -73,21 +72,6 @@ func (c *call) planOf(def *envs.Definition, locked bool) (*envs.Plan, error) {
 	return plan, nil
 }
 
-// knownProviders are the names that a definition may use: the project's own, and those of plugins found here.
-func knownProviders() ([]string, error) {
-	found, err := plugin.Find()
-	if err != nil {
-		return nil, err
-	}
-	known := envs.KnownProviders()
-	for _, f := range found {
-		if !slices.Contains(known, f.Name) {
-			known = append(known, f.Name)
-		}
-	}
-	return known, nil
-}
-
 // say prints notes to people, each once.
 func (c *call) say(problems problem.List) {
 	problems = slices.DeleteFunc(slices.Clone(problems), func(p problem.Problem) bool {
@@ -100,21 +84,4 @@ func (c *call) say(problems problem.List) {
 	if len(problems) > 0 && !c.quiet() {
 		_ = problem.Print(c.Stderr, problems, c.color(c.Stderr)) // as for every message: who closed stderr wants none
 	}
-}
-
-// checkLocal refuses what is for places on this computer only, now that the provider has said what it is.
-func checkLocal(def *envs.Definition, plan *envs.Plan, local bool) error {
-	if local {
-		return nil
-	}
-	if plan.Local != "" {
-		return fmt.Errorf("cannot use %s: it changes tier %s, but provider %s is not on this computer; only local tiers may be changed there", plan.Local, plan.Tier, plan.Provider)
-	}
-	if def.Default == plan.Tier {
-		return &usageError{
-			text: fmt.Sprintf("cannot use tier %s as the default: provider %s is not on this computer, and nobody should reach it by leaving out a word", plan.Tier, plan.Provider),
-			hint: "take the line default: out of env.yaml and say --tier " + plan.Tier,
-		}
-	}
-	return nil
 }

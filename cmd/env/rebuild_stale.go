@@ -31,7 +31,7 @@ func (c *call) overdue(ctx context.Context, p *place, now time.Time) (*overdue, 
 	}
 	o := &overdue{reasons: map[string]string{}}
 	judge := func(s *parity.Snapshot) {
-		limit := p.def.RebuildAfter(p.Plan.Tier, s.Subject.Kind)
+		limit := p.Definition.RebuildAfter(p.Plan.Tier, s.Subject.Kind)
 		switch old, span, source, unknown := parity.Overdue(s, limit, now); {
 		case unknown != "":
 			o.unknown = append(o.unknown, s.Subject.Name+": "+unknown)
@@ -42,7 +42,7 @@ func (c *call) overdue(ctx context.Context, p *place, now time.Time) (*overdue, 
 	}
 	var ask []providers.Status
 	for _, m := range list {
-		if !m.Planned || m.State == "" || len(c.args) > 0 && !slices.Contains(c.args, m.Name) && !slices.Contains(c.args, m.Kind) || p.def.RebuildAfter(p.Plan.Tier, m.Kind) == 0 {
+		if !m.Planned || m.State == "" || len(c.args) > 0 && !slices.Contains(c.args, m.Name) && !slices.Contains(c.args, m.Kind) || p.Definition.RebuildAfter(p.Plan.Tier, m.Kind) == 0 {
 			continue
 		}
 		if m.Created.IsZero() {
@@ -72,7 +72,7 @@ func daysOf(d time.Duration) string {
 // limited reports whether any machine of the plan has a limit of age.
 func (p *place) limited() bool {
 	for _, m := range p.Plan.Machines {
-		if p.def.RebuildAfter(p.Plan.Tier, m.Kind) > 0 {
+		if p.Definition.RebuildAfter(p.Plan.Tier, m.Kind) > 0 {
 			return true
 		}
 	}

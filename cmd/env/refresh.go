@@ -136,10 +136,10 @@ func (c *call) saveLocks(ctx context.Context, p *place, locks []relocked, d disp
 	if !moved {
 		return false, nil
 	}
-	if p.def, err = c.definition(); err != nil {
+	if p.Definition, err = c.definition(); err != nil {
 		return true, err
 	}
-	p.Plan, err = c.planOf(p.def, false)
+	p.Plan, err = c.planOf(p.Definition, false)
 	return true, err
 }
 

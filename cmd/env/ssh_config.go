@@ -158,7 +158,7 @@ func (c *call) keyFile(local bool) (string, error) {
 	if !local {
 		return "", nil
 	}
-	return c.generatedKey()
+	return c.user().GeneratedKey()
 }
 
 // writeFile replaces path in one step, for this user only.

@@ -153,7 +153,7 @@ func (c *call) writeInstalled(ctx context.Context, p *place, file string) ([]ssh
 			hosts[i].Names = hosts[i].Names[1:] // web-1 alone may be another environment's
 		}
 	}
-	head := fmt.Sprintf("# Environment %s of %s, written by `evenkeel ssh-config --install`; up, start and down write it anew.\n", p.Plan.Env, oneLine(p.def.Dir))
+	head := fmt.Sprintf("# Environment %s of %s, written by `evenkeel ssh-config --install`; up, start and down write it anew.\n", p.Plan.Env, oneLine(p.Definition.Dir))
 	return hosts, writeFile(file, append([]byte(head), ssh.ConfigBlock(hosts)...))
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/evenkeel/evenkeel/providers"
+	"github.com/evenkeel/evenkeel/providers/session"
 )
 
 func (a *App) statusVerb() verb {
@@ -68,7 +69,7 @@ func runStatus(ctx context.Context, c *call) error {
 	}
 	o := placeOptions{identity: check}
 	if check {
-		o.secrets = ifReadable
+		o.secrets = session.IfReadable
 	}
 	p, err := c.open(ctx, o)
 	if err != nil {
@@ -100,7 +101,7 @@ func runStatus(ctx context.Context, c *call) error {
 }
 
 func (p *place) report(list []providers.Status) statusReport {
-	r := statusReport{Env: p.Plan.Env, Tier: p.Plan.Tier, Provider: p.Plan.Provider, File: p.def.File, Local: p.Plan.Local,
+	r := statusReport{Env: p.Plan.Env, Tier: p.Plan.Tier, Provider: p.Plan.Provider, File: p.Definition.File, Local: p.Plan.Local,
 		Protected: p.Plan.Protected, External: p.Plan.External, Machines: []statusLine{}}
 	for _, s := range list {
 		r.Machines = append(r.Machines, statusLine{

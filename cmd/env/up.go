@@ -11,6 +11,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/evenkeel/evenkeel/providers"
+	"github.com/evenkeel/evenkeel/providers/session"
 )
 
 func (a *App) upVerb() verb {
@@ -96,7 +97,7 @@ func (c *call) workOn(ctx context.Context, o placeOptions, f func(context.Contex
 		doing = "undoing what this run created"
 	}
 	defer c.tellInterrupt(ctx, d, doing)()
-	o.change, o.identity, o.secrets, o.progress = true, true, everySecret, tell
+	o.change, o.identity, o.secrets, o.progress = true, true, session.EverySecret, tell
 	p, err := c.open(ctx, o)
 	if err != nil {
 		return err

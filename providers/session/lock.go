@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package session
 
 import (
 	"context"
@@ -14,23 +14,23 @@ import (
 	"time"
 )
 
-// envLock is the right to change an environment from this computer. The kernel gives it back when the last process that holds the file ends: this
+// Lock is the right to change an environment from this computer. The kernel gives it back when the last process that holds the file ends: this
 // one, and the provider's, which may still be undoing what a killed command left. It keeps two commands of one user from doing work twice; that
 // two computers do not make two machines is the providers' business.
-type envLock struct{ file *os.File }
+type Lock struct{ file *os.File }
 
-// lockEnv waits until no other command changes env, and says for whom it waits.
-func (c *call) lockEnv(ctx context.Context, env string) (*envLock, error) {
+// Lock waits until no other process changes env, and tells waiting (may be nil) for whom, each once.
+func (u User) Lock(ctx context.Context, env string, waiting func(holder string)) (*Lock, error) {
 	said := ""
 	for {
-		lock, holder, err := c.tryLockEnv(env)
+		lock, holder, err := u.TryLock(env)
 		if err != nil || lock != nil {
 			return lock, err
 		}
-		if holder != said {
-			fmt.Fprintf(c.Stderr, "evenkeel: waiting for %s working on %s\n", holder, env)
-			said = holder
+		if holder != said && waiting != nil {
+			waiting(holder)
 		}
+		said = holder
 		select {
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
@@ -39,12 +39,12 @@ func (c *call) lockEnv(ctx context.Context, env string) (*envLock, error) {
 	}
 }
 
-// tryLockEnv takes the lock, or says who has it.
-func (a *App) tryLockEnv(env string) (lock *envLock, holder string, err error) {
+// TryLock takes the lock, or says who has it.
+func (u User) TryLock(env string) (lock *Lock, holder string, err error) {
 	if strings.Contains(env, "/") { // it may be a label that somebody else wrote
 		return nil, "", fmt.Errorf("cannot lock environment %q: that is no name of one", env)
 	}
-	state, err := a.stateDir()
+	state, err := u.StateDir()
 	if err != nil {
 		return nil, "", err
 	}
@@ -72,7 +72,7 @@ func (a *App) tryLockEnv(env string) (lock *envLock, holder string, err error) {
 		f.Close()
 		return nil, "", fmt.Errorf("cannot lock environment %s: %s: %w", env, path, err)
 	}
-	return &envLock{f}, "", nil
+	return &Lock{f}, "", nil
 }
 
 func holderOf(f *os.File) string {
@@ -88,5 +88,5 @@ func holderOf(f *os.File) string {
 	return fmt.Sprintf("another evenkeel (pid %d)", pid)
 }
 
-// release gives the lock back. The file stays: removing it could give two processes the lock at once.
-func (l *envLock) release() { _ = l.file.Close() }
+// Release gives the lock back. The file stays: removing it could give two processes the lock at once.
+func (l *Lock) Release() { _ = l.file.Close() }

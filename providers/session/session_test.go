@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package session_test
 
 import (
 	"strings"
 	"testing"
 
 	"github.com/evenkeel/evenkeel/envs"
+	"github.com/evenkeel/evenkeel/providers/session"
 )
 
 func TestRemoteTiersAreNeitherDefaultNorChangedLocally(t *testing.T) {
@@ -23,7 +24,7 @@ func TestRemoteTiersAreNeitherDefaultNorChangedLocally(t *testing.T) {
 		{envs.Definition{}, envs.Plan{Tier: "staging", Provider: "cloud", Local: "/p/env.local.yaml"}, false, "cannot use /p/env.local.yaml: it changes tier staging"},
 		{envs.Definition{}, envs.Plan{Tier: "laptop", Local: "/p/env.local.yaml"}, true, ""},
 	} {
-		err := checkLocal(&tt.def, &tt.plan, tt.local)
+		err := session.CheckLocal(&tt.def, &tt.plan, tt.local)
 		if (err == nil) != (tt.want == "") || err != nil && !strings.HasPrefix(err.Error(), tt.want) {
 			t.Errorf("%+v, local %v: got %v, want %q", tt.plan, tt.local, err, tt.want)
 		}
