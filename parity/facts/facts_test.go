@@ -192,7 +192,7 @@ func TestWithoutSumAndGzipFactsComeAllTheSame(t *testing.T) {
 func TestReasonsHoldNoSecrets(t *testing.T) {
 	r := newRig(t)
 	const reason = "line 3: bad option: password=hunter2"
-	all := collect(t, facts.Options{Groups: []collectors.Group{group("one", "unknown '" + reason + "'")}}, r.machine(t, "a", sshtest.Shell(t.TempDir())),
+	all := collect(t, facts.Options{Groups: []collectors.Group{group("one", "unknown '"+reason+"'")}}, r.machine(t, "a", sshtest.Shell(t.TempDir())),
 		r.machine(t, "b", func(_ context.Context, s *sshtest.Session) int { fmt.Fprintln(s.Stderr, reason); return 1 }))
 	for name, s := range all {
 		if got := text(s); !strings.Contains(got, "line 3: bad option: password=hmac:") || strings.Contains(got, "hunter2") {
