@@ -253,8 +253,10 @@ func (f *fileRules) ignored(_ context.Context, paths []string) (map[string]bool,
 	all := map[string]bool{}
 	for _, p := range paths {
 		parts := strings.Split(p, "/")
+		info, err := os.Lstat(filepath.Join(f.dir, p))
+		folder := err == nil && info.IsDir()
 		for i := range parts { // an ignored folder takes all below it along
-			if f.matcher.Match(parts[:i+1], i+1 < len(parts)) {
+			if f.matcher.Match(parts[:i+1], folder || i+1 < len(parts)) {
 				all[p] = true
 				break
 			}

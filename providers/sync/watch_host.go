@@ -7,7 +7,9 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"path"
 	"path/filepath"
+	"slices"
 
 	"github.com/fsnotify/fsnotify"
 )
@@ -56,21 +58,48 @@ func (w *hostWatch) signal() {
 	}
 }
 
-// cover watches every folder that holds something to sync, the outermost included. Ignored ones cost nothing.
+// cover watches every folder in which something to sync is or may come to be, the outermost included. Ignored ones cost nothing.
 func (w *hostWatch) cover(ctx context.Context) error {
-	t, _, err := w.host.scan(ctx)
-	if err != nil {
+	if _, _, err := w.host.scan(ctx); err != nil { // it also reads anew what is ignored
 		return err
 	}
-	if err := w.events.Add(w.host.dir); err != nil {
-		return err
-	}
-	for dir := range t.folders() {
-		if err := w.events.Add(filepath.Join(w.host.dir, dir)); err != nil && !os.IsNotExist(err) {
+	return w.below(ctx, []string{"."})
+}
+
+// below watches the folders of level and those in them, before files come to be there: level by level, so that git is asked once for each.
+func (w *hostWatch) below(ctx context.Context, level []string) error {
+	for len(level) > 0 {
+		var next []string
+		for _, dir := range level {
+			name := filepath.Join(w.host.dir, dir)
+			if err := w.events.Add(name); err != nil && !os.IsNotExist(err) {
+				return err
+			}
+			list, err := os.ReadDir(name) // one that went, or may not be read, holds nothing
+			for _, d := range list {
+				if rel := path.Join(dir, d.Name()); err == nil && d.IsDir() && fit(rel) {
+					next = append(next, rel)
+				}
+			}
+		}
+		var err error
+		if level, err = w.wanted(ctx, next); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// wanted are those of the folders that are not ignored; all of them where nobody can say.
+func (w *hostWatch) wanted(ctx context.Context, folders []string) ([]string, error) {
+	is, err := w.host.rules.ignored(ctx, folders)
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	if err != nil {
+		return folders, nil //nolint:nilerr // a watch too many does no harm
+	}
+	return slices.DeleteFunc(folders, func(dir string) bool { return is[dir] }), nil
 }
 
 // run signals until ctx ends.
@@ -111,34 +140,30 @@ func (w *hostWatch) listen(ctx context.Context) error {
 			if err != nil || rel != "." && !fit(filepath.ToSlash(rel)) {
 				continue // ours, or git's
 			}
-			if e.Has(fsnotify.Create) {
-				if err := w.adopt(ctx, e.Name); err != nil {
-					return err
-				}
+			if err := w.follow(ctx, e, filepath.ToSlash(rel)); err != nil {
+				return err
 			}
 			w.signal()
 		}
 	}
 }
 
-// adopt watches a new folder and those in it, before files come to be there.
-func (w *hostWatch) adopt(ctx context.Context, name string) error {
-	return filepath.WalkDir(name, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || !d.IsDir() {
-			return nil // it went again, or is a file, of which its folder tells
-		}
-		rel, err := filepath.Rel(w.host.dir, path)
-		if err != nil || !fit(filepath.ToSlash(rel)) {
-			return fs.SkipDir
-		}
-		if is, err := w.host.rules.ignored(ctx, []string{filepath.ToSlash(rel)}); err == nil && len(is) > 0 {
-			return fs.SkipDir
-		}
-		if err := w.events.Add(path); err != nil && !os.IsNotExist(err) {
-			return err
-		}
+// follow watches what an event says that there is to watch: a new folder, or those that are no longer ignored.
+func (w *hostWatch) follow(ctx context.Context, e fsnotify.Event, rel string) error {
+	if path.Base(rel) == ".gitignore" {
+		return w.cover(ctx)
+	}
+	if !e.Has(fsnotify.Create) {
 		return nil
-	})
+	}
+	if info, err := os.Lstat(e.Name); err != nil || !info.IsDir() {
+		return nil // it went again, or is a file, of which its folder tells
+	}
+	level, err := w.wanted(ctx, []string{rel})
+	if err != nil {
+		return err
+	}
+	return w.below(ctx, level)
 }
 
 // poll signals whenever a scan differs from the last.

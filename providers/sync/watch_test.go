@@ -117,6 +117,60 @@ func TestWatchCarriesChangesAsTheyHappen(t *testing.T) {
 	}
 }
 
+// What was empty when the watch began, or was ignored then, is watched like all else.
+func TestWatchSeesWhatComesToBeInFoldersThatHeldNothingToSync(t *testing.T) {
+	for _, git := range []bool{true, false} {
+		r := newRig(t)
+		if git {
+			r.git("init", "-q")
+		}
+		write(t, r.host, ".gitignore", "out/\n")
+		write(t, r.host, "out/deep/x", "1")
+		if err := os.MkdirAll(filepath.Join(r.host, "empty/deep"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		changed, run, err := sync.WatchHost(ctx, r.host, false, func(note string) { t.Errorf("told %q", note) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			run()
+		}()
+		told := func(most time.Duration) (is bool) {
+			for end := time.After(most); ; {
+				select {
+				case <-changed:
+					is = true // a write may be told twice
+					end = time.After(500 * time.Millisecond)
+				case <-end:
+					return is
+				}
+			}
+		}
+		write(t, r.host, "empty/deep/a", "1")
+		if !told(time.Minute) {
+			t.Errorf("git %t: a file in a folder that was empty is not told", git)
+		}
+		write(t, r.host, "out/deep/y", "1")
+		if told(500 * time.Millisecond) {
+			t.Errorf("git %t: an ignored folder is watched", git)
+		}
+		write(t, r.host, ".gitignore", "\n")
+		if !told(time.Minute) {
+			t.Errorf("git %t: a change of what is ignored is not told", git)
+		}
+		write(t, r.host, "out/deep/z", "1")
+		if !told(time.Minute) {
+			t.Errorf("git %t: a folder that is no longer ignored is not watched", git)
+		}
+		cancel()
+		<-ended
+	}
+}
+
 func TestWatchCarriesFromOneMachineToAnother(t *testing.T) {
 	r1, r2 := newRig(t), newRig(t)
 	r2.host = r1.host
