@@ -95,9 +95,16 @@ func (n *Node) Line() string {
 
 // OneOf is n as one of these words.
 func (n *Node) OneOf(words ...string) string {
-	before := n.count()
-	text := n.Str()
-	if n == nil || n.count() > before || slices.Contains(words, text) {
+	if n == nil {
+		return ""
+	}
+	s := resolve(n.yaml)
+	if s.Kind != yaml.ScalarNode || s.Value == "" {
+		n.want(or(words))
+		return ""
+	}
+	text := s.Value // whatever YAML takes it for: `order: yes` is answered with what is allowed, not with quotes
+	if slices.Contains(words, text) {
 		return text
 	}
 	p := n.Errorf("got %s; allowed is %s", quote(text), or(words))
