@@ -27,14 +27,18 @@ type CodeResult struct {
 func (r *CodeResult) Changed() bool { return r.Result.Changed() || r.Delivered }
 
 // checkCode refuses, before anything is made, code that cannot be delivered: elsewhere than on this computer machines get a commit, and a folder that
-// differs from it only with AllowDirty.
-func (c *Core) checkCode(ctx context.Context, machines []envs.Machine) error {
+// differs from it only with AllowDirty. It is about picked and about all that is there: a run ends with every machine settled.
+func (c *Core) checkCode(ctx context.Context, picked []envs.Machine, have held) error {
 	if c.Plugin.Traits.Local {
 		return nil
 	}
 	seen := map[string]bool{}
 	var errs []error
-	for _, m := range machines {
+	for _, m := range c.Plan.Machines {
+		_, there := have.now[m.Name]
+		if !there && !slices.ContainsFunc(picked, func(p envs.Machine) bool { return p.Name == m.Name }) {
+			continue
+		}
 		for _, code := range m.Code {
 			if seen[code.From] {
 				continue
@@ -73,10 +77,10 @@ func (c *Core) commit(ctx context.Context, code envs.Code) (sync.Commit, error) 
 
 // deliver brings the project's code to a settled machine, before its health is asked for.
 func (r *run) deliver(ctx context.Context, m envs.Machine, there Machine) error {
-	if len(m.Code) == 0 {
+	c := r.core
+	if len(m.Code) == 0 || !c.Plugin.Traits.Local && !r.delivers {
 		return nil
 	}
-	c := r.core
 	return c.stage(ctx, m.Name, StageCode, func() error {
 		var results []CodeResult
 		err := c.withCode(ctx, m, there, r.client(there), func(client *ssh.Client, code envs.Code, o sync.Options) error {

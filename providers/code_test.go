@@ -119,6 +119,64 @@ func TestADirtyTreeIsRefusedBeforeAnythingIsMade(t *testing.T) {
 	}
 }
 
+// A run ends with every machine settled, so code of a machine that nobody named counts too; and verbs that deliver none have no use for a clean tree.
+func TestADirtyTreeStopsNoRunHalfWay(t *testing.T) {
+	dir, _ := project(t)
+	app, plain := coded(dir), web("1")
+	plain.Name, plain.Kind = "cache-1", "cache"
+	at := world(t, nil)
+	far := func() *providers.Core {
+		c := at(app, plain)
+		c.Plugin.Traits.Local = false
+		c.Plan.Access.Keys = c.Identity.PublicKeys()
+		return c
+	}
+	before := up(t, far(), providers.UpOptions{})
+	there := func() []providers.Machine {
+		list, err := far().Provider.ListMachines(t.Context(), before.Env)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return list
+	}
+	put(t, dir, "app/main", "two")
+	for name, verb := range map[string]func(*providers.Core) error{
+		"rebuild": func(c *providers.Core) error {
+			_, err := c.Rebuild(t.Context(), []string{"cache"}, providers.RollOptions{AllowDowntime: true})
+			return err
+		},
+		"up": func(c *providers.Core) error {
+			_, err := c.Up(t.Context(), providers.UpOptions{Only: []string{"cache"}})
+			return err
+		},
+		"may replace": func(c *providers.Core) error {
+			return c.MayReplace(t.Context(), []string{"cache"}, providers.RollOptions{AllowDowntime: true})
+		},
+	} {
+		if err := verb(far()); providers.CodeOf(err) != providers.Denied || !strings.Contains(err.Error(), "app/main") {
+			t.Errorf("%s: got %v, want the dirty tree denied", name, err)
+		}
+	}
+	for i, m := range there() {
+		if m.ID != before.Machines[i].ID {
+			t.Errorf("%s was replaced", m.Name)
+		}
+	}
+	c := far()
+	if _, err := c.Stop(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := far().Start(t.Context(), nil); err != nil {
+		t.Errorf("start: %v", err)
+	}
+	if _, err := far().Remove(t.Context(), []string{"cache"}); err != nil {
+		t.Errorf("down of a machine: %v", err)
+	}
+	if got := on(t, far(), there()[0], "cat /srv/app/main"); got != "one" {
+		t.Errorf("the machine holds %q, want the commit that it was given", got)
+	}
+}
+
 func TestSyncBringsOneMachinesChangesToAllInOneCall(t *testing.T) {
 	dir, _ := project(t)
 	one, two := coded(dir), coded(dir)

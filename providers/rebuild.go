@@ -65,7 +65,7 @@ func (c *Core) MayReplace(ctx context.Context, names []string, o RollOptions) er
 	}
 	picked = slices.DeleteFunc(slices.Clone(picked), func(m envs.Machine) bool { _, ok := have.now[m.Name]; return !ok })
 	c.judge(ctx, picked, have)
-	return c.mayReplace(picked, have, o, false)
+	return errors.Join(c.mayReplace(picked, have, o, false), c.checkCode(ctx, picked, have))
 }
 
 // Refresh replaces, by the rules of Rebuild, those of the named machines (or kinds; none: all) whose image is not the plan's. What does not exist is
@@ -95,7 +95,7 @@ func (c *Core) Refresh(ctx context.Context, names []string, o RollOptions) (*Res
 // rebuild rolls over picked, unless there is an objection.
 func (c *Core) rebuild(ctx context.Context, picked []envs.Machine, have held, changes map[string]Change, o RollOptions, objections ...error) (*Result, error) {
 	r := c.newRun()
-	r.expires = c.lifetime(have)
+	r.expires, r.delivers = c.lifetime(have), true
 	defer r.close()
 	if len(picked) == 0 {
 		return r.result(have.all()), nil
@@ -104,7 +104,7 @@ func (c *Core) rebuild(ctx context.Context, picked []envs.Machine, have held, ch
 	if err := errors.Join(append(objections, c.mayReplace(picked, have, o, false))...); err != nil {
 		return nil, err
 	}
-	if err := errors.Join(c.checkCode(ctx, picked), c.check(ctx, picked, changes)); err != nil {
+	if err := errors.Join(c.checkCode(ctx, picked, have), c.check(ctx, picked, changes)); err != nil {
 		return nil, err
 	}
 	for _, m := range picked {

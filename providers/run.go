@@ -29,6 +29,8 @@ type run struct {
 	silent  map[string]bool    // by ID: old machines that did not answer, about to be replaced
 	code    []CodeResult
 	expires time.Time // of what this run makes; zero: never
+	// delivers: machines that are not on this computer get the project's commit. The other verbs leave them the one that they have.
+	delivers bool
 }
 
 func (c *Core) newRun() *run {

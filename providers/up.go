@@ -56,7 +56,7 @@ func (c *Core) Up(ctx context.Context, o UpOptions) (*Result, error) {
 	if err := c.mayReplace(later, have, o.Roll, atOnce); err != nil {
 		return nil, err
 	}
-	if err := errors.Join(c.checkCode(ctx, picked), c.check(ctx, picked, changes)); err != nil {
+	if err := errors.Join(c.checkCode(ctx, picked, have), c.check(ctx, picked, changes)); err != nil {
 		return nil, err
 	}
 	if atOnce {
@@ -64,7 +64,7 @@ func (c *Core) Up(ctx context.Context, o UpOptions) (*Result, error) {
 	}
 
 	r := c.newRun()
-	r.expires = c.lifetime(have)
+	r.expires, r.delivers = c.lifetime(have), true
 	defer r.close()
 	if err := each(sortedKeys(gone), func(role string) error { return r.remove(ctx, gone[role]) }); err != nil {
 		return nil, err

@@ -12,6 +12,7 @@ import (
 
 	"github.com/evenkeel/evenkeel/internal/problem"
 	"github.com/evenkeel/evenkeel/providers"
+	"github.com/evenkeel/evenkeel/providers/ssh"
 )
 
 // consoleLines is how much of a machine's console a failure shows.
@@ -86,6 +87,9 @@ func hint(err error) string {
 	}
 	if e, ok := errors.AsType[*providers.Error](err); ok {
 		return e.Hint
+	}
+	if errors.Is(err, ssh.ErrAuth) {
+		return "name yours with --identity; whose keys let in says: evenkeel access"
 	}
 	return ""
 }
