@@ -65,6 +65,9 @@ func (c *Comparison) drift(columns []*column) []Row {
 		}
 		out = append(out, *row)
 	}
+	slices.SortFunc(out, func(a, b Row) int {
+		return cmp.Or(strings.Compare(a.Section, b.Section), strings.Compare(a.Key, b.Key), strings.Compare(a.Tier, b.Tier), strings.Compare(a.Machines, b.Machines))
+	})
 	return out
 }
 
