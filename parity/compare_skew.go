@@ -3,6 +3,7 @@
 package parity
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"maps"
 	"slices"
@@ -307,13 +308,14 @@ func unreadRow(columns, of []*column, ref *column, section, tier string) (Row, b
 
 const maxValue = 512 // bytes of a value in a report
 
-// clipValue bounds what a machine said.
+// clipValue bounds what a machine said. Two texts that differ stay different, since waivers are pinned to what is left: a digest stands for the rest.
 func clipValue(value string) string {
 	value = strings.ToValidUTF8(value, "\uFFFD")
 	if len(value) <= maxValue {
 		return value
 	}
-	return strings.ToValidUTF8(value[:maxValue], "") + fmt.Sprintf("... (%d bytes)", len(value))
+	sum := sha256.Sum256([]byte(value))
+	return strings.ToValidUTF8(value[:maxValue], "") + fmt.Sprintf("... (%d bytes, %s%x)", len(value), digestWord, sum[:8])
 }
 
 // details are the difference of one key in words, and where it comes from, as far as the machines know.

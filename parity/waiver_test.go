@@ -134,6 +134,24 @@ func TestAcceptedFindingsAreNoWiderThanTheyAreWhateverTheirWords(t *testing.T) {
 	}
 }
 
+// A value that is cut for the report is still told from every other one: a waiver of a long list of rules is not one of another list as long.
+func TestAWaiverOfALongValueIsOfThatValueAlone(t *testing.T) {
+	rules := func(last string) string { return strings.Repeat("ALL=(root) NOPASSWD: /usr/bin/true; ", 30) + last }
+	b := plainBox().with("sudoers", "root", "ALL=(ALL) ALL")
+	p := parity.Policy{Baseline: "production"}
+	r := compare(t, p, snap("production", "web-1", b), snap("staging", "web-1", b.with("sudoers", "deploy", rules("/bin/ls"))))
+	file, err := parity.Accept(r, parity.Acceptance{Owner: "ops", Reason: "r", Until: now.AddDate(0, 1, 0)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Waivers = load(t, string(file))
+	for last, want := range map[string]int{"/bin/ls": 0, "/bin/sh": 1} {
+		if r := compare(t, p, snap("production", "web-1", b), snap("staging", "web-1", b.with("sudoers", "deploy", rules(last)))); r.Findings() != want {
+			t.Errorf("%s: got %v, want %d findings", last, said(r), want)
+		}
+	}
+}
+
 // Whatever waivers there are: they hide no row, change nothing but states, and expired ones change nothing at all.
 func TestWaiversOnlyEverWaive(t *testing.T) {
 	for seed := range uint64(80) {
