@@ -3,22 +3,30 @@
 package parity
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"unicode"
 )
 
-// readKeyValue reads assignments as a shell or systemd does; a file with other commands has another form.
+// readKeyValue reads assignments as a shell or systemd does; a file with other commands has another form. What is exported others see too, so that is said; of a name that stands
+// with and without it, the order counts.
 func readKeyValue(text string) ([]pair, bool) {
 	var pairs []pair
+	exported := map[string]bool{}
 	for _, line := range plainLines(text, "#") {
-		key, value, found := strings.Cut(strings.TrimPrefix(line, "export "), "=")
+		assignment, exports := strings.CutPrefix(line, "export ")
+		key, value, found := strings.Cut(assignment, "=")
 		if !found || key == "" || strings.ContainsFunc(key, func(r rune) bool { return r != '_' && !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
 			return nil, false
 		}
 		value, ok := shellWord(value)
-		if !ok {
+		if was, again := exported[key]; !ok || again && was != exports {
 			return nil, false
+		}
+		exported[key] = exports
+		if exports {
+			key = "export " + key
 		}
 		pairs = set(pairs, key, value)
 	}
@@ -30,7 +38,7 @@ func readKeyValue(text string) ([]pair, bool) {
 
 // shellWord is one word without its quotes, with a comment behind it dropped; false where more is meant than text.
 func shellWord(s string) (string, bool) {
-	if strings.ContainsAny(s, "\\`$;&|<>()") {
+	if strings.ContainsAny(s, "\\`$;&|<>()~") {
 		return "$" + s, !strings.ContainsAny(s, "\\\n") && balanced(s) // as it stands
 	}
 	if s == "" {
@@ -123,10 +131,10 @@ func readFstab(text string) ([]pair, bool) {
 	return pairs, true
 }
 
-// readHosts leaves out what is the machine's own: the block that Settle lays, and the line of its own name.
+// readHosts leaves out what is the machine's own: the block that Settle lays, and its own name at 127.0.1.1, in full and short. Other names there are somebody's that was sent away.
 func readHosts(text string) ([]pair, bool) {
 	var pairs []pair
-	ours := false
+	ours, own := false, ""
 	for _, line := range linesOf(text) {
 		switch line {
 		case "# evenkeel: machines":
@@ -136,8 +144,17 @@ func readHosts(text string) ([]pair, bool) {
 		}
 		line, _, _ = strings.Cut(line, "#")
 		f := words(line)
-		if len(f) == 0 || ours || f[0] == "127.0.1.1" {
+		if len(f) == 0 || ours {
 			continue
+		}
+		if f[0] == "127.0.1.1" {
+			own = cmp.Or(own, strings.Join(f[1:min(len(f), 2)], ""))
+			isOwn := func(name string) bool {
+				return name == own || strings.HasPrefix(own, name+".") || strings.HasPrefix(name, own+".")
+			}
+			if f = append(f[:1], slices.DeleteFunc(f[1:], isOwn)...); len(f) == 1 {
+				continue
+			}
 		}
 		pairs = append(pairs, pair{f[0], strings.Join(f[1:], " ")})
 	}
@@ -173,7 +190,7 @@ func readCron(text string) ([]pair, bool) {
 
 // sshdLists are the keywords of sshd_config(5) that add up; of others the first value counts.
 var sshdLists = []string{
-	"acceptenv", "allowgroups", "allowusers", "denygroups", "denyusers", "hostcertificate", "hostkey", "include", "listenaddress", "permitlisten", "permitopen", "port",
+	"acceptenv", "allowgroups", "allowusers", "denygroups", "denyusers", "hostcertificate", "hostkey", "include", "listenaddress", "permitlisten", "permitopen", "persourcepenalties", "port",
 	"setenv", "subsystem",
 }
 

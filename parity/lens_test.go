@@ -24,6 +24,8 @@ func TestFilesMeanTheSameOrNot(t *testing.T) {
 			{"Port 22\nMatch User a\nPermitRootLogin no\n"},
 			{"Port 22\nMatch User b\nPermitRootLogin no\n"},
 			{"AcceptEnv A\nAcceptEnv B\n", "AcceptEnv A\nacceptenv   B\n"},
+			{"PerSourcePenalties crash:90s\nPerSourcePenalties authfail:5s\n"}, // it adds up
+			{"PerSourcePenalties crash:90s\n"},
 		}},
 		{"/etc/sysctl.d/99-x.conf", [][]string{
 			{"vm.swappiness=10\nnet.core.somaxconn = 4096\n", "; c\nnet/core/somaxconn=4096\nvm.swappiness = 60\nvm.swappiness = 10\n"},
@@ -33,7 +35,10 @@ func TestFilesMeanTheSameOrNot(t *testing.T) {
 			{"net.ipv4.conf.all.rp_filter=1\nnet.ipv4.ip_forward=1\n"}, // forwarding sets others
 		}},
 		{"/etc/default/grub", [][]string{
-			{"A=1\nB=\"x y\"\n", "# c\nexport B='x y'\n\nA=1 # one\n", "A=2\nB='x y'\nA=1\n"},
+			{"A=1\nB=\"x y\"\n", "# c\nB='x y'\n\nA=1 # one\n", "A=2\nB='x y'\nA=1\n"},
+			{"A=1\nexport B=\"x y\"\n", "export B='x y'\nA=1\n"}, // other programs see it
+			{"A=~/x\n"},
+			{"A=\"~/x\"\n"}, // the shell's home, and a tilde
 			{"A=1\nB=\"x  y\"\n"},
 			{"A=1\nB=\"$A y\"\n"},
 			{"B=\"$A y\"\nA=1\n"},
@@ -58,7 +63,8 @@ func TestFilesMeanTheSameOrNot(t *testing.T) {
 			{"UUID=1 / ext4 defaults 0 2\ntmpfs /tmp tmpfs\n"},
 		}},
 		{"/etc/hosts", [][]string{
-			{"127.0.0.1 localhost\n", "127.0.0.1\tlocalhost # c\n127.0.1.1 web-1\n# evenkeel: machines\n10.0.0.2 db\n# evenkeel: end\n"},
+			{"127.0.0.1 localhost\n", "127.0.0.1\tlocalhost # c\n127.0.1.1 web-1\n# evenkeel: machines\n10.0.0.2 db\n# evenkeel: end\n", "127.0.0.1 localhost\n127.0.1.1 web-2.example.org web-2\n127.0.1.1 web-2\n"},
+			{"127.0.0.1 localhost\n127.0.1.1 web-1 updates.example\n", "127.0.0.1 localhost\n127.0.1.1 web-2\n127.0.1.1 updates.example\n"},
 			{"127.0.0.1 localhost evil\n"},
 			{"127.0.0.1 localhost\n10.0.0.9 updates.example\n"},
 		}},
@@ -85,6 +91,7 @@ func TestFilesMeanTheSameOrNot(t *testing.T) {
 		}},
 		{"/etc/x.yaml", [][]string{
 			{"a: 1\nb: [x, 'y']\n", "# c\nb:\n- \"x\"\n- y\na: 1\n", "b: &k [x, y]\na: 1"},
+			{"a: yes\n"}, {"a: 'yes'\n", "a: \"yes\"\n"}, {"a: 1:30\n"}, {"a: '1:30'\n"}, // to YAML 1.1 the plain ones are truth and 90
 			{"a: '1'\nb: [x, y]\n"}, {"a: 1\nb: [x, true]\n"}, {"a: 1\n---\nb: [x, y]\n"}, {"a: []\n"}, {"a: {}\n"}, {"a:\n"},
 		}},
 		{"/etc/x.toml", [][]string{
@@ -121,7 +128,7 @@ func TestWhatHasNotTheFormHasNoMeaning(t *testing.T) {
 	for file, texts := range map[string][]string{
 		"/etc/ssh/sshd_config":              {"Port\n", "Port 22 # c\n"},
 		"/etc/sysctl.conf":                  {"vm.swappiness\n", "net.ipv4.conf.*.x = 1\n"},
-		"/etc/default/x":                    {"A=1\nif true; then B=2; fi\n", "A='x\ny'\n", "A=\"x\" y\n", "A=a\\\nb\n", "A= x\n"},
+		"/etc/default/x":                    {"A=1\nif true; then B=2; fi\n", "A='x\ny'\n", "A=\"x\" y\n", "A=a\\\nb\n", "A= x\n", "A=1\nexport A=2\n"},
 		"/etc/fstab":                        {"/dev/x /\n"},
 		"/etc/hosts":                        {"# evenkeel: machines\n10.0.0.1 evil\n"},
 		"/etc/crontab":                      {"* * * root x\n"},

@@ -137,6 +137,9 @@ func (f *flat) yaml(n *yaml.Node, at string, depth int) bool {
 		if tag := n.ShortTag(); tag != "!!str" {
 			return f.leaf(at, strings.TrimPrefix(tag, "!!")+" "+n.Value)
 		}
+		if n.Style == 0 && oldYAML(n.Value) {
+			return f.leaf(at, "plain "+n.Value)
+		}
 		return f.leaf(at, strconv.Quote(n.Value))
 	}
 	return false
@@ -165,4 +168,13 @@ func (f *flat) yamlMap(n *yaml.Node, at string, depth int) bool {
 		}
 	}
 	return true
+}
+
+// oldYAML reports whether programs that read YAML 1.1 take a plain word for a truth value, or for a number to the base of 60, and others for a text.
+func oldYAML(word string) bool {
+	switch strings.ToLower(word) {
+	case "yes", "no", "on", "off":
+		return true
+	}
+	return strings.Contains(word, ":") && strings.Trim(word, "0123456789_:.+-") == ""
 }
