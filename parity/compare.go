@@ -181,8 +181,10 @@ func (c *Comparison) Report() (*Report, error) {
 	for i := range rows {
 		c.finish(&rows[i], columns, severities)
 	}
-	rows = sameChange(rows)
-	c.waive(rows, columns, r)
+	rows = sameChange(rows, c.waive(rows, columns, r))
+	for i := range rows {
+		r.Checked.Waived += truth(rows[i].Waiver != "")
+	}
 	sortRows(rows, columns)
 	if len(rows) > maxRows {
 		c.note("%d rows are left out here, the least of them; what differs in so much is another system", len(rows)-maxRows)

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/evenkeel/evenkeel/envs"
 	"github.com/evenkeel/evenkeel/parity"
 )
 
@@ -79,5 +80,55 @@ func TestAChangeDoesNotHideBehindAnother(t *testing.T) {
 		snap("staging", "web-1", before.with("users", "alice", "uid=1000").with("etc", "/etc/passwd", plainFile("alice"))), snap("ci", "web-1", before.with("etc", "/etc/passwd", plainFile("bob"))))
 	if !slices.ContainsFunc(r.Rows, func(row parity.Row) bool { return row.Section == "etc" && row.Key == "/etc/passwd" }) {
 		t.Error("/etc/passwd differs on more machines than the user does, and has no row")
+	}
+}
+
+// What was accepted once hides nothing that comes later in a place that it shares with it.
+func TestAPinnedWaiverCoversNoLaterChangeBesideIt(t *testing.T) {
+	before := asked().with("ca", "CN=one", "sha256:1").with("etc", "/etc/ssl/certs/ca-certificates.crt", plainFile("one"))
+	one := before.with("users", "alice", "uid=1000").with("groups", "alice", "gid=1000").with("etc", "/etc/passwd", plainFile("alice")).with("etc", "/etc/group", plainFile("alice")).
+		with("etc", "/etc/subuid", plainFile("alice:100000")).with("ca", "CN=other", "sha256:2").with("etc", "/etc/ssl/certs/ca-certificates.crt", plainFile("both")).
+		with("etc", "/etc/ssl/certs/other.pem", "0777 root:root -> /usr/local/share/ca-certificates/other.crt").
+		with("units", "x.service", "linked").with("etc", "/etc/systemd/system/x.service", "0777 root:root -> /opt/x.service").
+		with("cron", "/etc/cron.d/job 5 4 * * *", "root: true").with("etc", "/etc/cron.d/job", plainFile("job"))
+	p := parity.Policy{Baseline: "production"}
+	r := compare(t, p, snap("production", "web-1", before), snap("staging", "web-1", one))
+	file, err := parity.Accept(r, parity.Acceptance{Owner: "ops", Reason: "r", Until: now.AddDate(0, 1, 0)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, whole := range []string{"/etc/passwd", "/etc/cron.d/job\n", "ca-certificates.crt"} {
+		if strings.Contains(string(file), whole) {
+			t.Errorf("%s is pinned, though another row says all that can be in it:\n%s", whole, file)
+		}
+	}
+	p.Waivers = load(t, string(file))
+	if r = compare(t, p, snap("production", "web-1", before), snap("staging", "web-1", one)); r.Findings() != 0 || r.Checked.Waived != 4 || len(r.Rows) != 4 {
+		t.Errorf("what was accepted: got %v", said(r))
+	}
+	for key, later := range map[string]box{
+		"etc//etc/subuid": one.with("etc", "/etc/subuid", plainFile("alice:0")), "groups/alice": one.with("groups", "alice", "gid=1000 members=bob"),
+		"etc//etc/ssl/certs/0a1b2c3d.0":     one.with("etc", "/etc/ssl/certs/0a1b2c3d.0", plainFile("evil")),
+		"etc//etc/systemd/system/x.service": one.with("etc", "/etc/systemd/system/x.service", "0777 root:root -> /tmp/x.service"),
+		"users/bob":                         one.with("users", "bob", "uid=0").with("etc", "/etc/passwd", plainFile("bob")),
+	} {
+		r := compare(t, p, snap("production", "web-1", before), snap("staging", "web-1", later))
+		var got []string
+		for _, row := range r.Rows {
+			if row.Counts {
+				got = append(got, row.Section+"/"+row.Key)
+			}
+		}
+		if !slices.Equal(got, []string{key}) {
+			t.Errorf("got %q, want %s alone", got, key)
+		}
+	}
+	// A waiver of any value of a user covers all that the user shows in.
+	p.Waivers = []envs.Waiver{waiver("users/alice", now.AddDate(0, 1, 0))}
+	r = compare(t, p, snap("production", "web-1", before), snap("staging", "web-1", one.with("etc", "/etc/subuid", plainFile("alice:0"))))
+	for _, row := range r.Rows {
+		if row.Counts && (row.Section == "users" || row.Section == "groups" || strings.HasPrefix(row.Key, "/etc/sub")) {
+			t.Errorf("%s/%s counts beside a waiver of all of alice", row.Section, row.Key)
+		}
 	}
 }

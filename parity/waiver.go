@@ -57,8 +57,10 @@ func matchOf(section, key string) string {
 	return text
 }
 
-// waive covers findings with the policy's waivers. An expired one covers nothing; one that is about to end is announced, one that covers nothing pointed out.
-func (c *Comparison) waive(rows []Row, columns []*column, r *Report) {
+// waive covers findings with the policy's waivers. An expired one covers nothing; one that is about to end is announced, one that covers nothing pointed out. pinned are the rows of
+// which something is covered only by waivers of its very value.
+func (c *Comparison) waive(rows []Row, columns []*column, r *Report) (pinned []bool) {
+	pinned = make([]bool, len(rows))
 	used := make([]bool, len(c.policy.Waivers))
 	ended := make([]bool, len(c.policy.Waivers))
 	for i := range rows {
@@ -77,7 +79,7 @@ func (c *Comparison) waive(rows []Row, columns []*column, r *Report) {
 			if !cell.differs() {
 				continue
 			}
-			was := *cell
+			was, open := *cell, false
 			for _, k := range about {
 				w := &c.policy.Waivers[k]
 				if !covers(w, &was, columns[j]) {
@@ -90,15 +92,14 @@ func (c *Comparison) waive(rows []Row, columns []*column, r *Report) {
 				}
 				cell.State = Waived
 				row.Waiver = cmp.Or(row.Waiver, w.ID)
+				open = open || w.Value == ""
 			}
+			pinned[i] = pinned[i] || cell.State == Waived && !open
 		}
 		if row.Missing > 0 {
 			c.waiveMissing(row, about, used, ended)
 		}
 		row.Counts = row.Missing > 0 && row.Waiver == "" || slices.ContainsFunc(row.Cells, Cell.differs)
-		if row.Waiver != "" {
-			r.Checked.Waived++
-		}
 	}
 	for k, w := range c.policy.Waivers {
 		day := w.Until.UTC().Format(time.DateOnly)
@@ -122,6 +123,7 @@ func (c *Comparison) waive(rows []Row, columns []*column, r *Report) {
 			c.note("the waiver %s ends on %s: what it covers is a finding then (%s)", w.ID, day, w.Owner)
 		}
 	}
+	return pinned
 }
 
 // looked reports whether all that a waiver may cover was read: else it may be needed yet.
@@ -210,8 +212,7 @@ func Accept(r *Report, a Acceptance) ([]byte, error) {
 	}
 	entries := []entry{}
 	seen := map[entry]bool{}
-	for i := range r.Rows {
-		row := &r.Rows[i]
+	for _, row := range accepted(r) {
 		add := func(tier, kind, value string) {
 			if a.Tiers != nil && !slices.Contains(a.Tiers, tier) {
 				return
@@ -228,9 +229,6 @@ func Accept(r *Report, a Acceptance) ([]byte, error) {
 				e.ID = fmt.Sprintf("%.8s-%d", row.Fingerprint, len(entries)+1)
 				entries = append(entries, e)
 			}
-		}
-		if !row.Counts {
-			continue
 		}
 		if row.Missing > 0 {
 			add(row.Tier, row.Machines, row.Reference)
@@ -254,4 +252,22 @@ func Accept(r *Report, a Acceptance) ([]byte, error) {
 		return nil, fmt.Errorf("cannot write waivers: %w", err)
 	}
 	return append([]byte("# Differences accepted on "+r.At.Format(time.DateOnly)+". Each is pinned to its value; another value is a finding.\n"), body...), nil
+}
+
+// accepted are the rows that count, and of what they took in those that they do not say as a whole: each is pinned to its own value.
+func accepted(r *Report) []*Row {
+	var rows []*Row
+	for i := range r.Rows {
+		row := &r.Rows[i]
+		if !row.Counts {
+			continue
+		}
+		rows = append(rows, row)
+		for j := range row.Also {
+			if also := &row.Also[j]; also.Counts && !saidWhole(also) {
+				rows = append(rows, also)
+			}
+		}
+	}
+	return rows
 }
