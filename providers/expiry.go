@@ -90,3 +90,13 @@ func (c *Core) usable(op string, have held) error {
 func expired(at, now time.Time) string {
 	return fmt.Sprintf("it expired %s ago, at %s", now.Sub(at).Round(time.Minute), at.UTC().Format("2006-01-02 15:04 UTC"))
 }
+
+// Exists reports whether the place holds anything of the environment, half-made things among it.
+func (c *Core) Exists(ctx context.Context) (bool, error) {
+	have, err := c.found(ctx)
+	if err != nil || have.there {
+		return have.there, err
+	}
+	left, err := c.left(ctx)
+	return left.Env != "", err
+}

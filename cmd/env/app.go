@@ -30,6 +30,8 @@ type App struct {
 
 	// atOnce is what has to happen before the process may end in the middle: restoring a terminal. The second interrupt calls it.
 	atOnce atomic.Pointer[func()]
+	// again is what a further interrupt does instead of ending the process.
+	again atomic.Pointer[func()]
 }
 
 // Exit statuses beside 0.
@@ -77,6 +79,10 @@ func runHere(args []string) int {
 	app := &App{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Args: args, Env: os.Environ(), Dir: dir}
 	app.Executable, _ = os.Executable() // "": the hook calls evenkeel by its name
 	ctx, stop := untilInterrupted(context.Background(), func() {
+		if f := app.again.Load(); f != nil {
+			(*f)()
+			return
+		}
 		if f := app.atOnce.Load(); f != nil {
 			(*f)()
 		}
@@ -101,6 +107,9 @@ func (a *App) Run(ctx context.Context) int {
 		return exitInterrupted
 	}
 	a.report(err)
+	if len(a.Args) > 0 && a.Args[0] == "run" { // whose command may have said 1
+		return exitNotOurs
+	}
 	return exitError
 }
 

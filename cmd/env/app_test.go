@@ -32,8 +32,6 @@ func TestBadCommandLinesSayWhatIsWrong(t *testing.T) {
 		{"stauts", `there is no verb "stauts"` + "\n  hint: did you mean status?"},
 		{"xyzzy", `there is no verb "xyzzy"` + "\n  hint: evenkeel --help lists them"},
 		{"-f x up", "the first word must be a verb, got -f\n  hint: options stand behind the verb"},
-		{"run", "run is not supported yet"},
-		{"run web-1", "run is not supported yet"},
 		{"image push", "image push is not supported yet"},
 		{"image lokc", `there is no image "lokc"; allowed are lock, build, list, show, prune`},
 		{"up --reple", "there is no option --reple here\n  hint: did you mean --replace?"},

@@ -24,9 +24,9 @@ func (e interrupted) Error() string {
 // Is makes an interruption what it is to all others: a cancelled context.
 func (e interrupted) Is(target error) bool { return target == context.Canceled }
 
-// untilInterrupted is a context that the first INT, TERM or HUP cancels, with that as its cause; a second one calls atOnce. What the caller ignores
+// untilInterrupted is a context that the first INT, TERM or HUP cancels, with that as its cause; each further one calls again. What the caller ignores
 // (nohup, jobs of scripts) stays ignored.
-func untilInterrupted(ctx context.Context, atOnce func()) (context.Context, func()) {
+func untilInterrupted(ctx context.Context, again func()) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	signals := make(chan os.Signal, 2)
 	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
@@ -44,10 +44,13 @@ func untilInterrupted(ctx context.Context, atOnce func()) (context.Context, func
 		case <-done:
 			return
 		}
-		select {
-		case <-signals:
-			atOnce()
-		case <-done:
+		for {
+			select {
+			case <-signals:
+				again()
+			case <-done:
+				return
+			}
 		}
 	}()
 	return ctx, func() {

@@ -7,15 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/evenkeel/evenkeel/providers"
+	"github.com/evenkeel/evenkeel/providers/session"
 	"github.com/evenkeel/evenkeel/providers/ssh"
 )
 
@@ -111,7 +110,7 @@ func (c *call) hostEntries(p *place, list []providers.Status) ([]ssh.HostEntry, 
 		if err != nil {
 			return nil, fmt.Errorf("cannot say how to trust machine %s: %w", s.Name, err)
 		}
-		entry, err := hostEntry(s.Machine)
+		entry, err := session.SSHEntry(s.Machine)
 		if err != nil {
 			return nil, err
 		}
@@ -120,18 +119,6 @@ func (c *call) hostEntries(p *place, list []providers.Status) ([]ssh.HostEntry, 
 		hosts = append(hosts, entry)
 	}
 	return hosts, writeFile(trusted, []byte(known))
-}
-
-func hostEntry(m providers.Machine) (ssh.HostEntry, error) {
-	host, text, err := net.SplitHostPort(m.SSH)
-	if err != nil {
-		return ssh.HostEntry{}, fmt.Errorf("cannot use the SSH address of machine %s: %w", m.Name, err)
-	}
-	port, err := strconv.Atoi(text)
-	if err != nil {
-		return ssh.HostEntry{}, fmt.Errorf("cannot use the SSH address of machine %s: %w", m.Name, err)
-	}
-	return ssh.HostEntry{Names: []string{m.Name, m.HostName()}, HostName: host, Port: port, HostKeyAlias: m.HostName()}, nil
 }
 
 // knownHostsFile is where the certificate authorities of an environment's machines are kept for OpenSSH.

@@ -5,6 +5,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -141,7 +142,7 @@ func (c *call) printStatus(p *place, r statusReport, list []providers.Status, ch
 	case r.Expired:
 		ends = ", expired " + age(r.Expires) + " ago: `evenkeel down` removes it with its data, `evenkeel gc` all that has expired"
 	case !r.Expires.IsZero():
-		ends = ", expires in " + took(time.Until(r.Expires))
+		ends = ", expires in " + strings.TrimSuffix(max(time.Until(r.Expires).Round(time.Minute), time.Minute).String(), "0s")
 	}
 	if err := c.printf("%s on %s%s%s\n", p.Plan.Env, p.Plan.Provider, protected(p.Plan), ends); err != nil {
 		return err

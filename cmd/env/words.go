@@ -7,16 +7,14 @@ import "slices"
 // verbs are the words this binary answers to, wherever it is called.
 func verbs() []string {
 	return []string{
-		"init", "validate", "plan", "up", "status", "ssh", "ssh-config", "cp", "sync", "logs", "stop", "start", "suspend", "resume", "rebuild", "refresh", "down", "facts", "audit", "compare", "history", "snapshot", "access", "trust", "image", "gc", "doctor",
+		"init", "validate", "plan", "up", "status", "ssh", "ssh-config", "cp", "sync", "logs", "run", "stop", "start", "suspend", "resume", "rebuild", "refresh", "down", "facts", "audit", "compare", "history", "snapshot", "access", "trust", "image", "gc", "doctor",
 		"providers", "schema", "hook", "completion", "version",
 	}
 }
 
 // laterVerbs are part of the command's language already, so that a script never sees their meaning change, but do nothing yet.
 func laterVerbs() []string {
-	return []string{
-		"run",
-	}
+	return nil
 }
 
 // laterImageVerbs are the same below `image`.

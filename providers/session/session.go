@@ -42,6 +42,7 @@ type Session struct {
 
 	launched *plugin.Launched
 	lock     *Lock
+	closed   bool
 }
 
 // Open opens the environment of a plan that was made from def. Secrets are read, and the lock is taken, before a provider is started; after an error, or when
@@ -103,8 +104,12 @@ func (u User) Open(ctx context.Context, def *envs.Definition, plan *envs.Plan, o
 	return s, nil
 }
 
-// Close ends the provider's process and gives the lock back. Machines go on.
+// Close ends the provider's process and gives the lock back. Machines go on. Repeated, it does nothing.
 func (s *Session) Close() {
+	if s.closed {
+		return
+	}
+	s.closed = true
 	if s.Core != nil {
 		_ = s.Provider.Close() // the process ends next
 	}

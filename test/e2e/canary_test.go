@@ -162,6 +162,16 @@ func TestNoSecretIsLeftAnywhereButInItsMachinesFile(t *testing.T) {
 	if got := listen(t, root, sources...); got != 13 {
 		t.Errorf("%d files of machines hold a setting or a secret, want 13: an audit wrote one", got)
 	}
+	run(0, "run", "-v", "--artifacts", root+"/run", "--", "true")
+	run(125, "run", "-v", "--artifacts", root+"/failed", "--within", "1ns", "--", "true")
+	for _, kept := range []string{"run/junit.xml", "run/web-1/console.txt", "failed/junit.xml"} {
+		if _, err := os.Stat(filepath.Join(root, kept)); err != nil {
+			t.Error(err)
+		}
+	}
+	if got := listen(t, root, sources...); got != 13 {
+		t.Errorf("%d files hold a setting or a secret, want 13: a run's artifact does", got)
+	}
 	s.env[1] = "DB_SECRET="
 	run(1, "up", "-v")
 	s.env[1] = "DB_SECRET=" + canaries["OF_DB"]
