@@ -19,18 +19,19 @@ build: setup ## bin/evenkeel, bin/env (the same file), bin/env-provider-NAME
 demo: build ## env up of the example: real virtual machines
 	@test/demo.sh
 
-REAL = EVENKEEL_TEST_REAL=1 EVENKEEL_TEST_REQUIRE=libvirt,shop $(GO) test -count=1 -v
+REAL = EVENKEEL_TEST_REAL=1 EVENKEEL_TEST_REQUIRE=libvirt,docker,shop $(GO) test -count=1 -v
 
-test: build ## vet, everything that boots nothing under the race detector, then libvirt's conformance on real machines
+test: build ## vet, everything that boots nothing under the race detector, then the conformance of libvirt and docker on real machines
 	$(GO) vet ./...
 	$(GO) test -race -timeout 15m ./...
 	$(REAL) -timeout 15m -run 'TestConformance$$' ./providers/libvirt/
+	$(REAL) -timeout 10m -run 'TestConformance$$' ./providers/docker/
 	@echo "make test left out (make test-all runs it): the suite once more with the seed laid by cloud-init; the example, kill -9 and a stranger"
 	@echo "on real machines; image builds from nothing,"
 	@echo "as a plain user, reproducibly (EVENKEEL_TEST_USER=NAME); boots under BIOS and UEFI"
 
 test-all: test ## what takes long
-	$(REAL) -timeout 60m ./providers/libvirt/ ./test/real/
+	$(REAL) -timeout 60m ./providers/libvirt/ ./providers/docker/ ./test/real/
 	EVENKEEL_TEST_BUILD=1 $(GO) test -count=1 -v -timeout 90m -run Real ./images/
 	tree=$$(bin/evenkeel image show web --json -f envs/examples/shop/env.yaml | sed -n 's/.*"path": *"\(.*tree.tar.zst\)".*/\1/p') && \
 	EVENKEEL_TEST_BOOT=$$tree $(GO) test -count=1 -v -timeout 40m -run TestPackedTreeBoots ./images/

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes a Debian (or Ubuntu) machine ready to build, test and run Evenkeel. It installs the packages below from the machine's own archive, where they
-# are missing, and starts libvirt's daemons where no service manager does. It changes nothing else. Run again, it is done at once.
+# are missing, and starts the daemons of libvirt and docker where no service manager does. It changes nothing else. Run again, it is done at once.
 #
 #   ./setup.sh          everything
 #   ./setup.sh --list   the packages, one a line
@@ -17,6 +17,7 @@ grub-pc-bin grub-efi-amd64-bin grub-common   boot loaders, BIOS and UEFI
 qemu-utils               qcow2
 libvirt-daemon-system libvirt-clients libvirt-daemon-driver-qemu   the laptop tier
 qemu-system-x86 seabios ovmf   its machines
+docker.io iptables       the ci tier
 openssh-client           tests of ssh-config against the real client
 nftables iproute2 procps tar util-linux perl   the fake machines of the tests
 zsh fish                 tests of the hook and of completion in real shells
@@ -66,5 +67,19 @@ if [ ! -d /run/systemd/system ]; then
 			as_root "$daemon" -d
 		fi
 	done
+	if ! pgrep -x dockerd >/dev/null; then
+		echo "setup: starting dockerd (its log: /var/log/dockerd.log)"
+		as_root sh -c 'setsid dockerd >>/var/log/dockerd.log 2>&1 </dev/null &'
+		tries=0
+		until as_root docker version >/dev/null 2>&1; do
+			tries=$((tries + 1))
+			if [ "$tries" -gt 120 ]; then
+				echo "setup.sh: dockerd does not answer; its last words:" >&2
+				as_root tail -n 5 /var/log/dockerd.log >&2
+				exit 1
+			fi
+			sleep 0.5
+		done
+	fi
 fi
 echo "setup: ready"

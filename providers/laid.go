@@ -14,7 +14,7 @@ import (
 )
 
 // Laid are the files that Settle would lay today, machine -> path -> SHA-256 of the content in hex: of every planned machine that is there. It reads the place's
-// list, and no machine. Left out is what cannot be said so: /etc/hosts, of which only a block is laid; certificates, of which a machine keeps its own; and
+// list, and no machine. Left out is what cannot be said so: /etc/hosts, of which only a block is laid (/etc/evenkeel/hosts is that block); certificates, of which a machine keeps its own; and
 // secrets, since a plain digest of a short one gives it away.
 func (c *Core) Laid(ctx context.Context) (map[string]map[string]string, error) {
 	if c.Plugin.Traits.ReadOnly {
@@ -69,7 +69,7 @@ func laidAt(name string) string {
 		return dir + "nft/" + name
 	case name == "data":
 		return PathData
-	case name == "settings.env", name == "external", name == "external.sh":
+	case name == "hosts", name == "settings.env", name == "external", name == "external.sh":
 		return path.Join(dir, name)
 	}
 	return ""

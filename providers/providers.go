@@ -76,7 +76,7 @@ type Spec struct {
 	Name   string `json:"name"`   // machine name, a DNS label: web-1
 	CPUs   int    `json:"cpus"`   // at least 1
 	Memory int64  `json:"memory"` // bytes
-	Disk   int64  `json:"disk"`   // bytes
+	Disk   int64  `json:"disk"`   // bytes; a least size where machines have a part of their host's file system (Traits.HostKernel)
 	// Data are disks of this machine that outlive it. A disk is known by (Env, Name, Data.Name): one that exists is attached as it is, grown where
 	// it is smaller, and never made blank; one that is absent is made blank. A smaller Size than what is there is Denied.
 	// Two machines never hold one disk. Sorted by name.

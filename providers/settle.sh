@@ -38,7 +38,8 @@ else
 	[ -z "${SUDO_GID-}" ] || chgrp "$SUDO_GID" "$e/settled" & # waited for at the end: each process takes 80 ms in emulation
 fi
 
-# /etc/hosts may be a mount point (containers), so it is written in place, and only our block of it.
+# /etc/hosts may be a mount point (containers), so it is written in place, and only our block of it. That is kept in /etc/evenkeel, too: a container's engine
+# writes the file anew at each start.
 theirs=
 ours=
 while IFS= read -r line || [ -n "$line" ]; do
@@ -75,9 +76,9 @@ elif [ -d "$e/tls" ]; then
 	rm -rf "$e/tls"
 fi
 if [ -e "$d/data" ]; then
-	mv -f "$d/settings.env" "$d/data" "$e/"
+	mv -f "$d/hosts" "$d/settings.env" "$d/data" "$e/"
 else
-	mv -f "$d/settings.env" "$e/"
+	mv -f "$d/hosts" "$d/settings.env" "$e/"
 	[ ! -e "$e/data" ] || rm -f "$e/data"
 fi
 # Hosts that stand for kinds of machines are looked up here, where they are asked for, and again every minute.

@@ -15,8 +15,6 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
-	"github.com/evenkeel/evenkeel/images"
-	"github.com/evenkeel/evenkeel/internal/progress"
 	"github.com/evenkeel/evenkeel/providers/libvirt"
 	"github.com/evenkeel/evenkeel/test/conformance"
 )
@@ -38,7 +36,7 @@ func harness(t *testing.T, config string) conformance.Harness {
 		Plugin: libvirt.Plugin(),
 		// A boot takes 15 s in emulation on an idle computer, and many times that on a busy one.
 		Config:       json.RawMessage(config),
-		Image:        image(t),
+		Image:        conformance.SmallImage(t, libvirt.Plugin().Formats),
 		BootDeadline: 5 * time.Minute,
 		Leaks:        func() []string { return leaks(t) },
 		BadConfig: []json.RawMessage{
@@ -65,53 +63,6 @@ func reach(t *testing.T) error {
 		return err
 	}
 	return p.Close()
-}
-
-// imageVariable hands the key of the image to the process that the suite kills.
-const imageVariable = "EVENKEEL_TEST_IMAGE"
-
-// image builds the smallest image there is, in the user's own store: the next run finds it there.
-func image(t *testing.T) images.Image {
-	t.Helper()
-	dir, err := os.UserCacheDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	store, err := images.OpenStore(t.Context(), filepath.Join(dir, "evenkeel"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if key := os.Getenv(imageVariable); key != "" {
-		img, ok, err := store.Find(key)
-		if err != nil || !ok {
-			t.Fatalf("image %s: found %v, %v", key, ok, err)
-		}
-		return img
-	}
-	project := t.TempDir()
-	file := filepath.Join(project, "base.yaml")
-	if err := os.WriteFile(file, []byte("from: debian:12\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	recipe, problems, err := images.LoadRecipe(file, project)
-	if err := errors.Join(err, problems.Err()); err != nil {
-		t.Fatal(err)
-	}
-	if recipe, err = store.WriteLock(t.Context(), recipe, false, nil); err != nil {
-		t.Fatal(err)
-	}
-	last := ""
-	img, err := store.Build(t.Context(), recipe, libvirt.Plugin().Formats, func(e progress.Event) {
-		if e.Stage != last {
-			last = e.Stage
-			t.Logf("image: %s", e.Stage)
-		}
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv(imageVariable, img.Key)
-	return img
 }
 
 // leaks lists what could stay behind, asking libvirt by its own tool: domains, networks, volumes; and QEMUs, sockets.

@@ -149,7 +149,7 @@ func (p *place) kill(verb string, after time.Duration) {
 
 func (p *place) put() {
 	p.Helper()
-	img := image(p.T)
+	img := conformance.SmallImage(p.T, libvirt.Plugin().Formats)
 	ref, err := p.PutImage(p.Context(), img, nil)
 	if err != nil {
 		p.Fatal(err)

@@ -96,7 +96,7 @@ func dataMounted(t *testing.T, p *pair) {
 		mount string
 		size  int64
 	}{{p.dbShell, pgMount, pgSize}, {p.webShell, filesMount, filesSize}} {
-		wantMounted(t, m.shell, m.mount, m.size)
+		p.wantMounted(t, m.shell, m.mount, m.size)
 		if got := command(t, m.shell, "sudo -n ls -A "+m.mount); got != "" && got != "lost+found" {
 			t.Errorf("a new disk at %s holds %q, want nothing", m.mount, got)
 		}
@@ -105,9 +105,9 @@ func dataMounted(t *testing.T, p *pair) {
 }
 
 // wantMounted wants a file system of its own at mount. What it needs for itself is not for files: a sixth is allowed.
-func wantMounted(t *testing.T, shell *ssh.Client, mount string, size int64) {
+func (s *suite) wantMounted(t *testing.T, shell *ssh.Client, mount string, size int64) {
 	t.Helper()
-	if got := number(t, shell, "df -Pk "+mount+" | awk 'NR == 2 {print $2}'") * 1024; !within(got, size, 17) {
+	if got := number(t, shell, "df -Pk "+mount+" | awk 'NR == 2 {print $2}'") * 1024; !s.sized(got, size, 17) {
 		t.Errorf("got a file system of %d bytes at %s, want %d within 17 %%", got, mount, size)
 	}
 	command(t, shell, "grep -q ' "+mount+" ' /proc/self/mountinfo")
@@ -176,7 +176,7 @@ func rebuiltByTwo(t *testing.T, p *pair) {
 	if made[0].ID != made[1].ID || made[0].ID == p.db.ID {
 		t.Errorf("two clients made %q and %q, want one new machine", made[0].ID, made[1].ID)
 	}
-	checkMachine(t, specs[0], made[0])
+	p.checkMachine(t, specs[0], made[0])
 	if err := p.p.DeleteMachine(t.Context(), made[0].ID); err != nil {
 		t.Fatal(err)
 	}
@@ -184,7 +184,7 @@ func rebuiltByTwo(t *testing.T, p *pair) {
 
 func dataGrows(t *testing.T, p *pair) {
 	p.wantDisks(t, p.env, map[providers.DataRef]int64{p.pg(): pgGrown, p.files(): filesSize})
-	wantMounted(t, p.dbShell, pgMount, pgGrown)
+	p.wantMounted(t, p.dbShell, pgMount, pgGrown)
 }
 
 // downKeepsData deletes the environment but its data.

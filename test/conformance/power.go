@@ -38,7 +38,7 @@ func stopStart(t *testing.T, p *pair) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	checkMachine(t, p.webSpec, m)
+	p.checkMachine(t, p.webSpec, m)
 	again, err := starter.StartMachine(t.Context(), p.web.ID)
 	if err != nil || again.SSH != m.SSH {
 		t.Errorf("starting a running machine: got %+v, %v, want %+v", again, err, m)
@@ -64,6 +64,7 @@ func stopStart(t *testing.T, p *pair) {
 	if _, ok := providers.As[providers.Snapshotter](p.p); !ok { // else it is stopped once more to restore one
 		p.down(t)
 		p.upAgain(t)
+		p.webShell = p.shell(t, p.web)
 	}
 }
 
@@ -120,7 +121,7 @@ func suspendResume(t *testing.T, p *pair) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		checkMachine(t, p.webSpec, again)
+		p.checkMachine(t, p.webSpec, again)
 		if again.ID != p.web.ID || again.Address != p.web.Address || !slices.Equal(again.Ports, p.web.Ports) {
 			t.Errorf("got %+v, want %+v with the same ports and address", again, p.web)
 		}

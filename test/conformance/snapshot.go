@@ -182,5 +182,5 @@ func snapshotRestores(t *testing.T, p *pair) {
 	if a < p.saved[0] || a > p.saved[1] || a != b && a != b+1 {
 		t.Errorf("the restored disk has %d, then %d; want one moment between %d and %d", a, b, p.saved[0], p.saved[1])
 	}
-	wantMounted(t, p.webShell, filesMount, filesSize)
+	p.wantMounted(t, p.webShell, filesMount, filesSize)
 }

@@ -1,0 +1,379 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package docker
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	mathrand "math/rand/v2"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/container"
+
+	"github.com/evenkeel/evenkeel/providers"
+)
+
+// undoTime bounds taking back what a cancelled or failed call made.
+const undoTime = 45 * time.Second
+
+func (p *provider) PutMachine(ctx context.Context, spec providers.Spec, ref providers.ImageRef, progress providers.Progress) (providers.Machine, error) {
+	m, err := p.putMachine(ctx, spec, ref, progress)
+	return m, wrap("create", "machine "+spec.Name, err)
+}
+
+func (p *provider) putMachine(ctx context.Context, spec providers.Spec, ref providers.ImageRef, progress providers.Progress) (providers.Machine, error) {
+	if err := p.validate(ctx, spec); err != nil {
+		return providers.Machine{}, err
+	}
+	told, tries := false, 0
+	for {
+		if err := ctx.Err(); err != nil {
+			return providers.Machine{}, err
+		}
+		there, err := p.look(ctx, spec.Env)
+		if err != nil {
+			return providers.Machine{}, err
+		}
+		found := there.find(spec.Name)
+		if found == nil {
+			m, err := p.make(ctx, spec, ref, progress)
+			if errors.Is(err, errTaken) && tries < maxTries {
+				tries++
+				if err := pause(ctx); err != nil {
+					return providers.Machine{}, err
+				}
+				continue
+			}
+			return m, err
+		}
+		if err := sameProject(*found, spec); err != nil {
+			return providers.Machine{}, err
+		}
+		switch p.state(*found) {
+		case providers.Partial:
+			p.log.Info("removing what a dead run left", "machine", spec.Name, "id", found.ID)
+			err = p.remove(ctx, spec.Env, found.ID)
+		case providers.Unknown:
+			if !told {
+				told = true
+				progress.Emit(providers.Event{Subject: spec.Name, Stage: "create", Detail: "waiting for another run that makes it"})
+			}
+			err = pause(ctx)
+		default:
+			return p.adopt(ctx, *found, spec)
+		}
+		if err != nil {
+			return providers.Machine{}, err
+		}
+	}
+}
+
+// maxTries is how often what others take away meanwhile is tried again: an address, the network, a port.
+const maxTries = 20
+
+// errTaken says that another call was quicker: look again.
+var errTaken = errors.New("another call took what it needs")
+
+// pause waits a little before another process's work is looked at again.
+func pause(ctx context.Context) error {
+	t := time.NewTimer(100 * time.Millisecond)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}
+
+// validate refuses what can never be.
+func (p *provider) validate(ctx context.Context, spec providers.Spec) error {
+	if err := spec.Validate(); err != nil {
+		return &coded{providers.Invalid, err, ""}
+	}
+	for _, q := range spec.Publish {
+		if !isPort(q.Port) || q.HostPort < 0 || q.HostPort > 65535 || q.Proto != "tcp" && q.Proto != "udp" {
+			return fail(providers.Invalid, "port %d/%s published at %d: ports are 1 to 65535, tcp or udp", q.Port, q.Proto, q.HostPort)
+		}
+	}
+	host, err := p.host(ctx)
+	switch {
+	case err != nil:
+		return err
+	case host.MemTotal > 0 && spec.Memory > host.MemTotal:
+		return &coded{
+			providers.Exhausted,
+			fmt.Errorf("memory is %d MiB, docker's computer has %d MiB", spec.Memory>>20, host.MemTotal>>20),
+			"lower memory: in env.yaml, or for this computer alone in env.local.yaml",
+		}
+	case host.NCPU > 0 && spec.CPUs > host.NCPU:
+		return &coded{
+			providers.Exhausted,
+			fmt.Errorf("cpus is %d, docker's computer has %d, and a container no more than that", spec.CPUs, host.NCPU),
+			"lower cpus: in env.yaml, or for this computer alone in env.local.yaml",
+		}
+	case !host.MemoryLimit || !host.CPUSet:
+		return &coded{
+			providers.Unsupported,
+			errors.New("this docker cannot limit a container's memory and processors: it was not given those control groups"),
+			"see what is missing: docker info; without root, have systemd delegate cpuset and memory to users",
+		}
+	}
+	return nil
+}
+
+func sameProject(b box, spec providers.Spec) error {
+	was, is := coreLabels(b.Labels)[providers.LabelProject], spec.Labels[providers.LabelProject]
+	if was == is {
+		return nil
+	}
+	return &coded{providers.Conflict, fmt.Errorf("one of that name belongs to project %q, this is %q", was, is), "give this project another name, or use --as"}
+}
+
+// make creates the machine. After an error nothing of it is left.
+func (p *provider) make(ctx context.Context, spec providers.Spec, ref providers.ImageRef, progress providers.Progress) (_ providers.Machine, err error) {
+	step := func(detail string) error {
+		progress.Emit(providers.Event{Subject: spec.Name, Stage: "create", Detail: detail})
+		return ctx.Err()
+	}
+	g := guest{spec: spec, image: string(ref)}
+	if g.host, err = p.host(ctx); err != nil {
+		return providers.Machine{}, err
+	}
+	if err := p.haveImage(ctx, g); err != nil {
+		return providers.Machine{}, err
+	}
+	if g.data, err = p.planData(ctx, spec); err != nil {
+		return providers.Machine{}, err
+	}
+	if err := step("network"); err != nil {
+		return providers.Machine{}, err
+	}
+	id := ""
+	defer func() {
+		if err == nil {
+			return
+		}
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)
+		defer cancel()
+		var undo []error
+		if id != "" {
+			undo = append(undo, p.removeForwards(ctx, spec.Env, id), p.removeContainer(ctx, id), p.removeFresh(ctx, spec, g.data))
+		}
+		undo = append(undo, p.removeEmptyNetwork(ctx, spec.Env))
+		if e := errors.Join(undo...); e != nil {
+			err = errors.Join(err, fmt.Errorf("undo: %w", e))
+		}
+	}()
+	if g.network, err = p.ensureNetwork(ctx, spec); err != nil {
+		return providers.Machine{}, err
+	}
+	if err := step("container"); err != nil {
+		return providers.Machine{}, err
+	}
+	if id, err = p.claim(ctx, &g); err != nil {
+		return providers.Machine{}, err
+	}
+	if err := step("seed"); err != nil {
+		return providers.Machine{}, err
+	}
+	if err := p.fill(ctx, id, g); err != nil {
+		return providers.Machine{}, err
+	}
+	if err := step("start"); err != nil {
+		return providers.Machine{}, err
+	}
+	if err := p.boot(ctx, id); err != nil {
+		return providers.Machine{}, err
+	}
+	if err := ctx.Err(); err != nil {
+		return providers.Machine{}, err
+	}
+	p.log.Info("made machine", "machine", spec.Name, "env", spec.Env, "id", id)
+	return p.now(ctx, spec.Env, id)
+}
+
+// haveImage wants the reference to be an image of ours that starts here.
+func (p *provider) haveImage(ctx context.Context, g guest) error {
+	if !strings.HasPrefix(g.image, "sha256:") || !isHex(strings.TrimPrefix(g.image, "sha256:")) {
+		return fail(providers.Invalid, "image reference %q is not this provider's", g.image)
+	}
+	img, err := p.ImageInspect(ctx, g.image)
+	if errdefs.IsNotFound(err) || err == nil && (img.Config == nil || img.Config.Labels[labelKind] != kindImage) {
+		return fail(providers.NotFound, "image %s is not stored here", g.image)
+	}
+	if err != nil {
+		return err
+	}
+	return bootable(img.Config.Labels[labelSystemd], g.host.CgroupVersion)
+}
+
+// claim creates the container under an address nobody else has. The name is the daemon's to keep unique: of two at once, one gets errTaken. The address
+// is not, so everybody looks again, and whoever sees it twice takes another: of two that chose one address at least the later one does.
+func (p *provider) claim(ctx context.Context, g *guest) (id string, err error) {
+	sub, err := subnet(g.network)
+	if err != nil {
+		return "", err
+	}
+	there, err := p.look(ctx, g.spec.Env)
+	if err != nil {
+		return "", err
+	}
+	pick := func(int) int { return 0 }
+	for range maxTries {
+		address, err := chooseSlot(sub, there.machines, id, pick)
+		if err != nil {
+			return id, err
+		}
+		g.address = address.String()
+		if id == "" {
+			id, err = p.createContainer(ctx, *g)
+		} else {
+			err = p.moveContainer(ctx, id, *g)
+		}
+		if err != nil {
+			return id, err
+		}
+		if err := ctx.Err(); err != nil {
+			return id, err
+		}
+		if there, err = p.look(ctx, g.spec.Env); err != nil {
+			return id, err
+		}
+		if !taken(there.machines, id, g.address) {
+			return id, nil
+		}
+		pick = mathrand.IntN
+	}
+	return id, errTaken
+}
+
+func (p *provider) createContainer(ctx context.Context, g guest) (string, error) {
+	name := containerName(g.spec.Env, g.spec.Name)
+	c, h, n := g.configs()
+	hold, cancel := steady(ctx)
+	defer cancel()
+	made, err := p.ContainerCreate(hold, c, h, n, nil, name)
+	switch {
+	case err == nil:
+		return made.ID, nil
+	case errdefs.IsConflict(err) && says(err, "is already in use by container"):
+		there, e := p.ContainerInspect(hold, name)
+		if e == nil && (there.Config == nil || there.Config.Labels[labelKind] != kindMachine) {
+			return "", &coded{providers.Conflict, fmt.Errorf("there is a container %s that is not ours: it has none of our labels", name), "docker rm " + name}
+		}
+		return "", errTaken
+	case says(err, "network "+g.network.ID+" not found"):
+		return "", errTaken
+	case errdefs.IsNotFound(err):
+		return "", fail(providers.NotFound, "%v", plain(err))
+	}
+	return "", err
+}
+
+// moveContainer gives a container that was never started another address.
+func (p *provider) moveContainer(ctx context.Context, id string, g guest) error {
+	hold, cancel := steady(ctx)
+	defer cancel()
+	if err := p.NetworkDisconnect(hold, g.network.ID, id, true); err != nil {
+		return err
+	}
+	return p.NetworkConnect(hold, g.network.ID, id, endpointAt(g.address))
+}
+
+// fill lays the seed and makes the machine's other objects, at once.
+func (p *provider) fill(ctx context.Context, id string, g guest) error {
+	seed, err := g.seed()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var errs [3]error
+	var work sync.WaitGroup
+	for i, do := range []func() error{
+		func() error {
+			return p.CopyToContainer(ctx, id, "/", bytes.NewReader(seed), container.CopyToContainerOptions{})
+		},
+		func() error { return p.putData(ctx, g.spec, g.data) },
+		func() error { return p.publishFirst(ctx, id, g) },
+	} {
+		work.Go(func() {
+			if errs[i] = do(); errs[i] != nil {
+				cancel()
+			}
+		})
+	}
+	work.Wait()
+	// What the first failure cancelled says nothing.
+	for _, err := range errs {
+		if err != nil && !errors.Is(err, context.Canceled) {
+			return err
+		}
+	}
+	return errors.Join(errs[:]...)
+}
+
+// publishFirst publishes the ports of a machine that was just created. A port that somebody takes at this moment gets another number, unless it is pinned.
+func (p *provider) publishFirst(ctx context.Context, id string, g guest) error {
+	if len(g.spec.Publish) == 0 {
+		return nil
+	}
+	var err error
+	for range maxTries {
+		there, e := p.look(ctx, g.spec.Env)
+		if e != nil {
+			return e
+		}
+		m := there.find(g.spec.Name)
+		if m == nil || m.ID != id {
+			return fail(providers.Unavailable, "it was removed meanwhile")
+		}
+		plan, e := p.planPorts(ctx, *m, g.spec.Env, g.spec.Name, g.spec.Publish, g.network.ID)
+		if e != nil {
+			return e
+		}
+		if err = p.publish(ctx, *m, plan, g.network); err == nil || !says(err, "in use", "already allocated") {
+			return err
+		}
+		if err := pause(ctx); err != nil {
+			return err
+		}
+	}
+	return err
+}
+
+// boot starts the machine's container: its last deed, after which it is whole.
+func (p *provider) boot(ctx context.Context, id string) error {
+	hold, cancel := steady(ctx)
+	defer cancel()
+	err := p.ContainerStart(hold, id, container.StartOptions{})
+	if err != nil && (says(err, "Address already in use") || says(err, "network") && says(err, "not found")) {
+		return fmt.Errorf("%w: %w", errTaken, err)
+	}
+	return err
+}
+
+// now is the machine as the daemon has it at this moment.
+func (p *provider) now(ctx context.Context, env, id string) (providers.Machine, error) {
+	there, err := p.look(ctx, env)
+	if err != nil {
+		return providers.Machine{}, err
+	}
+	for _, b := range there.machines {
+		if b.ID != id {
+			continue
+		}
+		m := p.machine(b, there)
+		if m.State == providers.Stopped {
+			return m, fail(providers.Internal, "its first process ended at once: %s", p.lastWords(ctx, id))
+		}
+		return m, nil
+	}
+	return providers.Machine{}, fail(providers.Unavailable, "it was removed meanwhile")
+}
