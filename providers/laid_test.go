@@ -27,7 +27,7 @@ func TestLaidIsWhatLiesOnTheMachine(t *testing.T) {
 		t.Fatalf("laid on %q", got)
 	}
 	files := laid["web-1"]
-	want := []string{"/etc/evenkeel/authorized_keys/evenkeel", "/etc/evenkeel/external", "/etc/evenkeel/external.sh", "/etc/evenkeel/nft/rules.nft", "/etc/evenkeel/settings.env"}
+	want := []string{"/etc/evenkeel/authorized_keys/evenkeel", "/etc/evenkeel/external", "/etc/evenkeel/external.sh", "/etc/evenkeel/hosts", "/etc/evenkeel/nft/rules.nft", "/etc/evenkeel/settings.env"}
 	if got := slices.Sorted(maps.Keys(files)); !slices.Equal(got, want) {
 		t.Errorf("laid are %q, want %q and nothing secret", got, want)
 	}
