@@ -24,7 +24,7 @@ import (
 func (s *Store) Build(ctx context.Context, r *Recipe, formats []Format, p progress.Func) (Image, error) {
 	key := r.Key()
 	if key == "" {
-		return Image{}, fmt.Errorf("cannot build %s: it has no lock that fits; make one with: env image lock %s", r.Name, r.Name)
+		return Image{}, fmt.Errorf("cannot build %s: it has no lock that fits; make one with: evenkeel image lock %s", r.Name, r.Name)
 	}
 	if img, found, err := s.Find(key); err != nil || found && img.has(formats) {
 		return img, err

@@ -160,7 +160,7 @@ func ParseLock(file string, data []byte) (*Lock, problem.List) {
 	if problems.Err() != nil {
 		for i := range problems {
 			if problems[i].Hint == "" {
-				problems[i].Hint = "a lock is not edited by hand: restore it from version control, or remove it and run: env image lock"
+				problems[i].Hint = "a lock is not edited by hand: restore it from version control, or remove it and run: evenkeel image lock"
 			}
 		}
 		return nil, problems
@@ -282,7 +282,7 @@ func (r *Recipe) loadLock() (problem.List, error) {
 		return append(problems, problem.Problem{
 			Severity: problem.Note, File: r.LockFile(),
 			Message: "the lock no longer fits its recipe: the release, packages, sources or this program's base changed since it was made",
-			Hint:    "make it anew: env image lock " + r.Name,
+			Hint:    "make it anew: evenkeel image lock " + r.Name,
 		}), nil
 	}
 	r.Lock = lock

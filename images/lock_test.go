@@ -167,7 +167,7 @@ func TestWithoutALockThereIsNoKeyAndNoBuild(t *testing.T) {
 	}
 	s := openStore(t, t.TempDir())
 	_, err := s.Build(context.Background(), r, []images.Format{images.Tar}, nil)
-	if err == nil || !strings.Contains(err.Error(), "env image lock web") {
+	if err == nil || !strings.Contains(err.Error(), "evenkeel image lock web") {
 		t.Errorf("got %v; want an error that says how to make a lock", err)
 	}
 }

@@ -73,7 +73,7 @@ type Snapshot struct {
 	Size  int64     `json:"size"`  // bytes it occupies in the place
 }
 
-// Finding is one line of `env doctor`.
+// Finding is one line of `evenkeel doctor`.
 type Finding struct {
 	OK     bool   `json:"ok"`
 	What   string `json:"what"`             // what was checked, with what was found: "libvirt 9.0.0 answers at qemu:///system"

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/evenkeel/evenkeel/envs"
+	"github.com/evenkeel/evenkeel/internal/bounded"
 	"github.com/evenkeel/evenkeel/providers/ssh"
 )
 
@@ -190,7 +191,7 @@ func (c *Core) finish(ctx context.Context, m Machine, client *ssh.Client, ca *ss
 	defer cancel()
 	certIn, certOut := io.Pipe()
 	keyIn, keyOut := io.Pipe()
-	var said tailBuffer
+	var said bounded.Tail
 	done := make(chan error, 1)
 	go func() {
 		err := client.Run(run, ssh.Command{Line: asRoot(finalScript), Stdin: certIn, Stdout: keyOut, Stderr: &said})

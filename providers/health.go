@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/evenkeel/evenkeel/envs"
+	"github.com/evenkeel/evenkeel/internal/bounded"
 	"github.com/evenkeel/evenkeel/providers/ssh"
 )
 
@@ -62,7 +63,7 @@ func probe(ctx context.Context, client *ssh.Client, m Machine, h *envs.Health) e
 		}
 		return conn.Close()
 	default:
-		var out tailBuffer
+		var out bounded.Tail
 		if err := client.Run(ctx, ssh.Command{Line: h.Exec, Stdout: &out, Stderr: &out}); err != nil {
 			return withOutput(err, &out)
 		}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/evenkeel/evenkeel/internal/bounded"
 	"github.com/evenkeel/evenkeel/providers/ssh"
 )
 
@@ -135,7 +136,7 @@ func (c *Core) journal(ctx context.Context, there Machine, o LogOptions, m *merg
 	}
 	defer client.Close()
 	m.begin(s)
-	var said tailBuffer
+	var said bounded.Tail
 	if err := client.Run(ctx, ssh.Command{Line: o.line(), Stdout: lines, Stderr: &said}); err != nil {
 		return withOutput(err, &said)
 	}

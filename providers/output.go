@@ -5,36 +5,12 @@ package providers
 import (
 	"fmt"
 	"strings"
-	"sync"
+
+	"github.com/evenkeel/evenkeel/internal/bounded"
 )
 
-// tailMax bounds what is kept of a machine's output: enough for the lines that say why, never a flood.
-const tailMax = 4 << 10
-
-// tailBuffer keeps the last tailMax bytes written to it. The zero value is ready; a command's two streams may write at once.
-type tailBuffer struct {
-	mu sync.Mutex
-	b  []byte
-}
-
-func (t *tailBuffer) Write(p []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.b = append(t.b, p...)
-	if over := len(t.b) - tailMax; over > 0 {
-		t.b = append(t.b[:0], t.b[over:]...)
-	}
-	return len(p), nil
-}
-
-func (t *tailBuffer) String() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return string(t.b)
-}
-
 // withOutput adds what a command said to why it failed.
-func withOutput(err error, out *tailBuffer) error {
+func withOutput(err error, out *bounded.Tail) error {
 	said := strings.TrimSpace(Printable(out.String()))
 	if said == "" {
 		return err

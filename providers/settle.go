@@ -8,10 +8,10 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
+	"github.com/evenkeel/evenkeel/internal/bounded"
 	"github.com/evenkeel/evenkeel/providers/ssh"
 )
 
@@ -131,7 +131,7 @@ func (s settlement) lay(ctx context.Context, client *ssh.Client, before record) 
 	if err != nil {
 		return nil, err
 	}
-	var out tailBuffer
+	var out bounded.Tail
 	err = client.Run(ctx, ssh.Command{Line: asRoot(settleScript), Stdin: bytes.NewReader(payload), Stdout: &out, Stderr: &out})
 	if err != nil {
 		return nil, withOutput(err, &out)
@@ -151,16 +151,3 @@ func asRoot(script string) string { return "sudo -n sh -c " + ssh.Quote(script) 
 
 // maxLook bounds what a machine says of itself: a record, a certificate and some authorities take 4 KiB.
 const maxLook = 64 << 10
-
-// limitedBuffer refuses what is more than its limit.
-type limitedBuffer struct {
-	bytes.Buffer
-	limit int
-}
-
-func (b *limitedBuffer) Write(p []byte) (int, error) {
-	if b.Len()+len(p) > b.limit {
-		return 0, fmt.Errorf("more than %d bytes: %w", b.limit, io.ErrShortBuffer)
-	}
-	return b.Buffer.Write(p)
-}

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/evenkeel/evenkeel/internal/bounded"
 	"github.com/evenkeel/evenkeel/providers/ssh"
 )
 
@@ -146,7 +147,7 @@ echo "clock ${EPOCHREALTIME:-$(date +%s.%N)}"
 
 // readLook reads what a machine says of itself, in one exec.
 func readLook(ctx context.Context, client *ssh.Client) (look, error) {
-	out, said := limitedBuffer{limit: maxLook}, tailBuffer{}
+	out, said := bounded.Limited{Most: maxLook}, bounded.Tail{}
 	began := time.Now()
 	if err := client.Run(ctx, ssh.Command{Line: lookLine, Stdout: &out, Stderr: &said}); err != nil {
 		return look{}, withOutput(err, &said)
@@ -190,7 +191,7 @@ func clockOff(text string, began, ended time.Time) bool {
 }
 
 func setClock(ctx context.Context, client *ssh.Client) error {
-	var said tailBuffer
+	var said bounded.Tail
 	now := time.Now()
 	line := fmt.Sprintf("sudo -n date -u -s @%d.%09d", now.Unix(), now.Nanosecond())
 	if err := client.Run(ctx, ssh.Command{Line: line, Stderr: &said}); err != nil {

@@ -72,6 +72,9 @@ func hintFor(m, stage string, err error) string {
 	return ""
 }
 
+// consoleMax bytes of a console are enough for the lines that say why, never a flood.
+const consoleMax = 4 << 10
+
 // addConsole puts the console's tail on a machine's failure, where the place keeps one.
 func (c *Core) addConsole(ctx context.Context, err error, id string) {
 	e, ok := errors.AsType[*StageError](err)
@@ -84,7 +87,7 @@ func (c *Core) addConsole(ctx context.Context, err error, id string) {
 	}
 	ctx, cancel := undo(ctx)
 	defer cancel()
-	if text, err := console.Console(ctx, id, tailMax); err == nil {
+	if text, err := console.Console(ctx, id, consoleMax); err == nil {
 		e.Console = string(text)
 	} else {
 		c.log().Debug("no console", "machine", e.Machine, "error", err)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/evenkeel/evenkeel/envs"
+	"github.com/evenkeel/evenkeel/internal/bounded"
 	"github.com/evenkeel/evenkeel/providers/ssh"
 )
 
@@ -100,7 +101,7 @@ func (r *run) addLastWords(ctx context.Context, why error) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWords)
 	defer cancel()
-	var said tailBuffer
+	var said bounded.Tail
 	err := client.Run(ctx, ssh.Command{Line: "sudo -n journalctl -b -p warning -n 10 --no-pager -o cat", Stdout: &said, Stderr: &said})
 	if err == nil {
 		e.Err = withOutput(fmt.Errorf("%w (it is removed, the old one serves on)", e.Err), &said)

@@ -86,7 +86,7 @@ func (c *Core) wake(ctx context.Context, names []string, op string, asleep func(
 	return r.result(machines), nil
 }
 
-// Status is one machine as `env status` shows it.
+// Status is one machine as `evenkeel status` shows it.
 type Status struct {
 	Machine
 	Kind    string `json:"kind"`

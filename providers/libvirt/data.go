@@ -247,7 +247,7 @@ func (p *provider) aim(dom *lv.Domain, r record) (changed bool, err error) {
 	for _, name := range r.Data {
 		d := disks[providers.DataRef{Env: r.Env, Machine: r.Name, Name: name}]
 		if d == nil || d.current.number == 0 {
-			return false, &coded{providers.Conflict, fmt.Errorf("its data disk %s is gone", name), "make it anew with a blank one: env rebuild " + r.Name}
+			return false, &coded{providers.Conflict, fmt.Errorf("its data disk %s is gone", name), "make it anew with a blank one: evenkeel rebuild " + r.Name}
 		}
 		paths[dataSerial(name)] = pool.path(d.current.volume())
 	}

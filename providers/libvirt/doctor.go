@@ -159,7 +159,7 @@ func (p *provider) examineSpace() (providers.Finding, error) {
 	}
 	available := fs.Bavail * uint64(fs.Bsize)
 	if available < wantedSpace {
-		return amiss("env image prune, or free space in "+pool.dir, "%d MiB are free in %s, %d are wanted", available>>20, pool.dir, wantedSpace>>20)
+		return amiss("evenkeel image prune, or free space in "+pool.dir, "%d MiB are free in %s, %d are wanted", available>>20, pool.dir, wantedSpace>>20)
 	}
 	return sound("%d GiB are free in %s", available>>30, pool.dir)
 }

@@ -93,11 +93,11 @@ func classify(err error) (providers.Code, string) {
 	case is(err, lv.ERR_AUTH_FAILED, lv.ERR_AUTH_CANCELLED, lv.ERR_AUTH_UNAVAILABLE, lv.ERR_ACCESS_DENIED, lv.ERR_OPERATION_DENIED):
 		return providers.Denied, ""
 	case says("No space left on device", "Disk quota exceeded"):
-		return providers.Exhausted, "free disk space, or remove unused images: env image prune"
+		return providers.Exhausted, "free disk space, or remove unused images: evenkeel image prune"
 	case says("Cannot allocate memory", "cannot set up guest memory"):
 		return providers.Exhausted, "stop other machines, or lower memory: in env.yaml"
 	case says("Permission denied", "permission denied"):
-		return providers.Denied, "look at what is not permitted: env doctor"
+		return providers.Denied, "look at what is not permitted: evenkeel doctor"
 	case says(`Failed to get "write" lock`, `Failed to get shared "write" lock`):
 		return providers.Conflict, "another machine or program has the disk open: look with sudo fuser -v at the file that is named"
 	case is(err, lv.ERR_NO_DOMAIN, lv.ERR_NO_STORAGE_VOL, lv.ERR_NO_STORAGE_POOL, lv.ERR_NO_NETWORK):
@@ -106,7 +106,7 @@ func classify(err error) (providers.Code, string) {
 		return providers.Conflict, ""
 	case is(err, lv.ERR_NO_CONNECT, lv.ERR_RPC, lv.ERR_NO_SERVER, lv.ERR_OPERATION_TIMEOUT, lv.ERR_INVALID_CONN, lv.ERR_RESOURCE_BUSY),
 		says("Failed to connect socket", "client socket is closed", "Connection reset by peer"):
-		return providers.Unavailable, "see whether libvirt's daemon runs: env doctor"
+		return providers.Unavailable, "see whether libvirt's daemon runs: evenkeel doctor"
 	case is(err, lv.ERR_CONFIG_UNSUPPORTED, lv.ERR_NO_SUPPORT, lv.ERR_OPERATION_UNSUPPORTED, lv.ERR_ARGUMENT_UNSUPPORTED):
 		return providers.Unsupported, ""
 	}

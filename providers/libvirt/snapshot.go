@@ -122,7 +122,7 @@ func (p *provider) findData(d providers.DataRef) (*pool, *dataDisk, []string, er
 			return pool, disk, names, nil
 		}
 	}
-	return nil, nil, nil, &coded{providers.NotFound, errors.New("there is no such disk"), "see what there is: env status"}
+	return nil, nil, nil, &coded{providers.NotFound, errors.New("there is no such disk"), "see what there is: evenkeel status"}
 }
 
 // snapshotsOf lists the whole snapshots of a disk, oldest first.

@@ -137,7 +137,7 @@ func (p *provider) adopt(ctx context.Context, d domain, spec providers.Spec, pro
 		return providers.Machine{}, &coded{
 			providers.Conflict,
 			errors.New("one of that name exists with other cpus, memory, disk or image"),
-			"replace it: env up --replace",
+			"replace it: evenkeel up --replace",
 		}
 	}
 	dom, err := p.conn.LookupDomainByUUIDString(d.uuid)
@@ -204,7 +204,7 @@ func (p *provider) startMachine(ctx context.Context, id string) (providers.Machi
 	}
 	defer func() { _ = dom.Free() }() // only a reference count
 	if d.record.Phase != made {
-		return providers.Machine{}, &coded{providers.Conflict, errors.New("it is not whole"), "make it: env up"}
+		return providers.Machine{}, &coded{providers.Conflict, errors.New("it is not whole"), "make it: evenkeel up"}
 	}
 	return p.run(ctx, dom, d)
 }

@@ -29,11 +29,11 @@ func (p *provider) suspend(ctx context.Context, id string) error {
 	defer func() { _ = dom.Free() }() // only a reference count
 	switch {
 	case d.record.Phase != made:
-		return &coded{providers.Conflict, errors.New("it is not whole"), "make it: env up"}
+		return &coded{providers.Conflict, errors.New("it is not whole"), "make it: evenkeel up"}
 	case d.saved:
 		return nil
 	case d.state == lv.DOMAIN_SHUTOFF || d.state == lv.DOMAIN_CRASHED:
-		return &coded{providers.Conflict, errors.New("it is stopped"), "start it first: env start " + d.record.Name}
+		return &coded{providers.Conflict, errors.New("it is stopped"), "start it first: evenkeel start " + d.record.Name}
 	case d.state == lv.DOMAIN_SHUTDOWN:
 		return fail(providers.Conflict, "it is shutting down")
 	}
@@ -87,7 +87,7 @@ func (p *provider) resume(ctx context.Context, id string) (providers.Machine, er
 	case providers.Running, providers.Suspended:
 		return p.run(ctx, dom, d)
 	case providers.Stopped:
-		return providers.Machine{}, &coded{providers.Conflict, errors.New("it is stopped, no memory of it is kept"), "start it: env start " + d.record.Name}
+		return providers.Machine{}, &coded{providers.Conflict, errors.New("it is stopped, no memory of it is kept"), "start it: evenkeel start " + d.record.Name}
 	}
-	return providers.Machine{}, &coded{providers.Conflict, errors.New("it is not whole"), "make it: env up"}
+	return providers.Machine{}, &coded{providers.Conflict, errors.New("it is not whole"), "make it: evenkeel up"}
 }
