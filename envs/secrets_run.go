@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/evenkeel/evenkeel/internal/lazyregexp"
 	"github.com/evenkeel/evenkeel/internal/strictyaml"
 )
 
@@ -71,8 +72,14 @@ func (r SecretReader) fromSOPS(ctx context.Context, name, key string) answered {
 	if len(out) == 0 {
 		return answered{fault: fmt.Sprintf("what sops decrypts of %s is empty", clip(path))}
 	}
+	if key != "" && notText.Match(out) {
+		out = bytes.TrimSuffix(out, []byte("\n"))
+	}
 	return answered{value: NewValue(out)}
 }
+
+// notText is a number or a truth as sops --extract prints it: as a YAML document, with a newline, where a text comes as it is.
+var notText = lazyregexp.New(`^([-+.0-9eE]+|true|false)\n$`)
 
 // sopsPath is a dotted key in the form of sops --extract: ["db"]["hosts"][0].
 func sopsPath(key string) string {

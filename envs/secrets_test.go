@@ -50,6 +50,8 @@ func TestSecretsAreReadFromEachSource(t *testing.T) {
   HOME: {file: ~/file}
   WHOLE: {sops: all.yaml}
   KEY: {sops: all.yaml, key: db.hosts.0}
+  PIN: {sops: all.yaml, key: db.pin}
+  PEM: {sops: all.yaml, key: db.pem}
 `
 	values, problems := secrets(t, text, envs.SecretReader{Env: []string{"SHOP= spaced "}, Allowed: anything}, map[string]string{
 		"sub/file": "line\n", "home/file": "at home", "all.yaml": "whole: file\n", "bin/sops": fakeSOPS,
@@ -76,6 +78,7 @@ func TestSecretsAreReadFromEachSource(t *testing.T) {
 	}
 	for name, want := range map[string]string{
 		"ENV": " spaced ", "COMMAND": "a\nb\n", "FILE": "line\n", "HOME": "at home", "WHOLE": "whole: file\n", "KEY": `value of ["db"]["hosts"][0]`,
+		"PIN": "0471", "PEM": "text of two\nlines\n",
 	} {
 		if got := string(values["web-1"][name].Reveal()); got != want {
 			t.Errorf("%s: got %q, want %q", name, got, want)
@@ -94,7 +97,9 @@ func TestSecretsAreReadFromEachSource(t *testing.T) {
 const fakeSOPS = `#!/bin/sh
 case "$#:$1:$2" in
 2:--decrypt:/*) cat "$2" ;;
-4:--decrypt:--extract) printf 'value of %s' "$3"; test -f "$4" ;;
+4:--decrypt:--extract)
+	case $3 in *pin*) echo 0471; exit ;; *pem*) printf 'text of two\nlines\n'; exit ;; esac # a number is printed with a newline, a text as it is (sops 3.9)
+	printf 'value of %s' "$3"; test -f "$4" ;;
 *) echo "usage" >&2; exit 1 ;;
 esac
 `
