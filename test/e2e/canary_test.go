@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -17,14 +18,14 @@ import (
 	"time"
 )
 
-// sung has secrets from every source but sops, whose program need not be here, and TLS, whose key is one too.
+// sung has secrets from every source, and TLS, whose key is one too.
 const sung = `evenkeel: 1
 name: shop
 id: "a1b2c3"
 image: images/web.yaml
 tls: true
 settings: {TITLE: canary-setting-5d1e}
-secrets: {FROM_ENV: {env: SHOP_SECRET}, FROM_FILE: {file: vault/file}, FROM_COMMAND: {command: cat vault/command}}
+secrets: {FROM_ENV: {env: SHOP_SECRET}, FROM_FILE: {file: vault/file}, FROM_COMMAND: {command: cat vault/command}, FROM_SOPS: {sops: vault/sops, key: a.b}}
 machines:
   web: {count: 2, stateless: true, allow: [{from: anywhere, port: 80}], health: {http: ":80/", within: 20s}}
   db: {secrets: {OF_DB: {env: DB_SECRET}}, data: [{name: pg, size: 16MiB, mount: /var/lib/pg}], health: {exec: "test -s /etc/evenkeel/secrets/OF_DB", within: 5s}}
@@ -33,7 +34,7 @@ tiers:
 `
 
 // canaries are the secrets by their names, with where they may lie.
-var canaries = map[string]string{"FROM_ENV": "canary-env-81c4", "FROM_FILE": "canary-file-77aa", "FROM_COMMAND": "canary-command-0b3f", "OF_DB": "canary-db-e419"}
+var canaries = map[string]string{"FROM_ENV": "canary-env-81c4", "FROM_FILE": "canary-file-77aa", "FROM_COMMAND": "canary-command-0b3f", "FROM_SOPS": "canary-sops-6c2d", "OF_DB": "canary-db-e419"}
 
 // songs are the forms in which a secret could be found: itself, encoded, or as a digest that anybody can guess it from.
 func songs(secret string) [][]byte {
@@ -88,7 +89,10 @@ func watchArguments() (stop func() []string) {
 }
 
 // own is where a secret or a setting belongs in a machine.
-var own = regexp.MustCompile(`/etc/evenkeel/(secrets/(FROM_ENV|FROM_FILE|FROM_COMMAND|OF_DB)|settings\.env)$`)
+var own = regexp.MustCompile(`/etc/evenkeel/(secrets/(FROM_ENV|FROM_FILE|FROM_COMMAND|FROM_SOPS|OF_DB)|settings\.env)$`)
+
+// ownKey is where a private key belongs: this user's, each machine's, the authority's. The last one signs audits.
+var ownKey = regexp.MustCompile(`/state/evenkeel/(ssh/id_ed25519|tls/a1b2c3-shop\.laptop/authority\.pem)$|/etc/(ssh/ssh_host_ed25519_key|evenkeel/tls/key\.pem)$|/audit\.key$`)
 
 // listen greps all files below root but the definition's own and returns how many machines' files hold what they are for.
 func listen(t *testing.T, root string, sources ...string) (right int) {
@@ -100,6 +104,9 @@ func listen(t *testing.T, root string, sources ...string) (right int) {
 		text, err := os.ReadFile(path)
 		if err != nil {
 			return nil
+		}
+		if bytes.Contains(text, []byte(" PRIVATE KEY-----")) && !ownKey.MatchString(path) {
+			t.Errorf("a private key is in %s", path)
 		}
 		name, ok := heard(text)
 		if !ok {
@@ -122,35 +129,37 @@ func TestNoSecretIsLeftAnywhereButInItsMachinesFile(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, map[string]string{
 		"env.yaml": sung, "vault/file": canaries["FROM_FILE"], "vault/command": canaries["FROM_COMMAND"] + "\n",
+		"vault/sops": canaries["FROM_SOPS"], "tools/sops": "#!/bin/sh\ntest $# = 4 && cat \"$4\"\n", // in the place of the real one, which need not be here
 	})
 	root := filepath.Dir(s.dir)
 	temp := filepath.Join(root, "tmp")
 	if err := os.Mkdir(temp, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chmod(s.dir+"/vault/file", 0o600); err != nil {
+	if err := errors.Join(os.Chmod(s.dir+"/vault/file", 0o600), os.Chmod(s.dir+"/tools/sops", 0o755)); err != nil {
 		t.Fatal(err)
 	}
-	s.env = []string{"SHOP_SECRET=" + canaries["FROM_ENV"], "DB_SECRET=" + canaries["OF_DB"], "TMPDIR=" + temp}
-	sources := []string{s.dir + "/env.yaml", s.dir + "/vault/file", s.dir + "/vault/command"}
+	s.env = []string{"SHOP_SECRET=" + canaries["FROM_ENV"], "DB_SECRET=" + canaries["OF_DB"], "TMPDIR=" + temp, "PATH=" + s.dir + "/tools:" + bin + ":/usr/sbin:/usr/bin:/sbin:/bin"}
+	sources := []string{s.dir + "/env.yaml", s.dir + "/vault/file", s.dir + "/vault/command", s.dir + "/vault/sops"}
 	stop := watchArguments()
 	run := func(status int, args ...string) {
 		t.Helper()
 		p := s.run(status, args...)
 		for _, text := range []string{p.stdout.String(), p.stderr.String()} {
-			if name, ok := heard([]byte(text)); ok && (name != "TITLE" || !slices.Contains(args, "--settings")) {
+			if name, ok := heard([]byte(text)); ok && (name != "TITLE" || !slices.Contains(args, "--settings") && args[0] != "plan") {
 				t.Errorf("evenkeel %s prints %s:\n%s", strings.Join(args, " "), name, text)
 			}
 		}
 	}
 	run(0, "trust", "--yes")
 	run(0, "up", "-v")
-	if got := listen(t, root, sources...); got != 3*4+1 {
-		t.Errorf("%d files of machines hold a setting or a secret, want 13", got)
+	if got := listen(t, root, sources...); got != 3*5+1 {
+		t.Errorf("%d files of machines hold a setting or a secret, want 16", got)
 	}
 	for _, args := range [][]string{
 		{"up", "-v", "--json"}, {"status", "--check", "--json", "-v"}, {"status", "--settings"}, {"status", "--settings", "--json"},
 		{"ssh", "web-1", "--", "true"}, {"ssh-config"}, {"access", "--json"}, {"gc", "--dry-run"}, {"stop", "-v"}, {"start", "-v"},
+		{"suspend", "-v"}, {"resume", "-v"}, {"snapshot", "save", "-v"}, {"snapshot", "list", "--json"}, {"validate", "--json"}, {"plan", "--json"}, {"logs", "--json"}, {"down", "web-2", "-v"}, {"up", "-v"},
 		{"rebuild", "web", "-v"}, {"rebuild", "db", "--allow-downtime", "-v"},
 	} {
 		run(0, args...)
@@ -159,8 +168,8 @@ func TestNoSecretIsLeftAnywhereButInItsMachinesFile(t *testing.T) {
 	run(3, "audit", "--offline", "-v", "--out", root+"/audit", "--snapshots", "--sign", auditKeyIn(t, root))
 	run(3, "audit", "--offline", "--json")
 	run(3, "facts", "-o", root+"/facts.json", "-v")
-	if got := listen(t, root, sources...); got != 13 {
-		t.Errorf("%d files of machines hold a setting or a secret, want 13: an audit wrote one", got)
+	if got := listen(t, root, sources...); got != 16 {
+		t.Errorf("%d files of machines hold a setting or a secret, want 16: an audit wrote one", got)
 	}
 	run(0, "run", "-v", "--artifacts", root+"/run", "--", "true")
 	run(125, "run", "-v", "--artifacts", root+"/failed", "--within", "1ns", "--", "true")
@@ -175,8 +184,8 @@ func TestNoSecretIsLeftAnywhereButInItsMachinesFile(t *testing.T) {
 	s.env[1] = "DB_SECRET="
 	run(1, "up", "-v")
 	s.env[1] = "DB_SECRET=" + canaries["OF_DB"]
-	if got := listen(t, root, sources...); got != 13 {
-		t.Errorf("%d files of machines hold a setting or a secret, want 13", got)
+	if got := listen(t, root, sources...); got != 16 {
+		t.Errorf("%d files of machines hold a setting or a secret, want 16", got)
 	}
 	run(0, "down", "--data", "-v")
 	if got := listen(t, root, sources...); got != 0 {
