@@ -125,3 +125,66 @@ func TestPictureOfTheReadmeIsTheExample(t *testing.T) {
 		t.Error("docs/shop.svg is not what `evenkeel plan --graph -f envs/examples/shop/env.yaml -o docs/shop.svg` draws")
 	}
 }
+
+// The first env.yaml and recipe are right as they stand, and the commands below them do what they say, with another provider and without a package.
+func TestTheFirstEnvironmentOfTheReadmeWorks(t *testing.T) {
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, found := strings.Cut(string(text), "## A first env.yaml\n")
+	section, _, ends := strings.Cut(section, "\n## ")
+	blocks := strings.Split(section, "```")
+	if !found || !ends || len(blocks) != 5 {
+		t.Fatalf("the README has no first env.yaml with its recipe any more: %d blocks", len(blocks))
+	}
+	definition, recipe := strings.TrimPrefix(blocks[1], "yaml\n"), strings.TrimPrefix(blocks[3], "yaml\n")
+	work := t.TempDir()
+	dir, world := filepath.Join(work, "hello"), filepath.Join(work, "world")
+	t.Cleanup(func() { remove(t, world) })
+	if err := os.MkdirAll(dir+"/images", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	lay := func(name, text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lay("env.yaml", definition)
+	lay("images/web.yaml", recipe)
+	variables := append(os.Environ(), variables(filepath.Join(work, "home"))...)
+	if out, got := inDir(t, dir, variables, "evenkeel validate"); got != 0 {
+		t.Fatalf("exit status %d\n%s", got, out)
+	}
+	lay("env.yaml", strings.Replace(definition, "{provider: libvirt}", "{provider: fake, config: {world: "+world+", http: [80]}}", 1))
+	if err := os.CopyFS(dir+"/other", os.DirFS("testdata/shop/images")); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"web.yaml", "web.lock"} {
+		if err := os.Rename(dir+"/other/"+name, dir+"/images/"+name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ran := 0
+	for line := range strings.Lines(blocks[4]) {
+		command, says, _ := strings.Cut(line, " #")
+		if command = strings.TrimSpace(command); !strings.HasPrefix(command, "evenkeel ") {
+			continue
+		}
+		ran++
+		out, got := inDir(t, dir, variables, command)
+		if got != 0 {
+			t.Fatalf("%s: exit status %d\n%s", command, got, out)
+		}
+		if strings.Contains(says, "nothing to do") && !strings.Contains(out, "nothing to do") {
+			t.Errorf("%s: got\n%s\nwant nothing to do", command, out)
+		}
+	}
+	if ran < 6 {
+		t.Errorf("%d commands, want all", ran)
+	}
+	if left := leftovers(world); len(left) > 0 {
+		t.Errorf("left over: %s", strings.Join(left, "\n  "))
+	}
+}
