@@ -27,7 +27,7 @@ func (p *provider) restore(ctx context.Context, d providers.DataRef, name string
 	}
 	from := slices.IndexFunc(snapshotsOf(names, d), func(s snapshot) bool { return s.name == name })
 	if from < 0 {
-		return &coded{providers.NotFound, errors.New("there is none of that name"), "see what there is: env snapshot list"}
+		return &coded{providers.NotFound, errors.New("there is none of that name"), "see what there is: evenkeel snapshot list"}
 	}
 	if err := p.atRest(d, pool.path(disk.current.volume())); err != nil {
 		return err
@@ -114,9 +114,9 @@ func (p *provider) atRest(d providers.DataRef, path string) error {
 	if machine != nil {
 		switch {
 		case machine.on():
-			return &coded{providers.Conflict, errors.New("its machine runs"), "stop it first: env stop " + d.Machine}
+			return &coded{providers.Conflict, errors.New("its machine runs"), "stop it first: evenkeel stop " + d.Machine}
 		case machine.saved:
-			return &coded{providers.Conflict, errors.New("its machine is suspended, with parts of the disk in its memory"), "stop it first: env stop " + d.Machine}
+			return &coded{providers.Conflict, errors.New("its machine is suspended, with parts of the disk in its memory"), "stop it first: evenkeel stop " + d.Machine}
 		case machine.record.Phase == making && !machine.record.partial():
 			return fail(providers.Conflict, "its machine is being made")
 		}
