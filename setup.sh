@@ -44,6 +44,8 @@ as_root() {
 }
 
 missing=$(for p in $(list); do
+	# Another packaging of docker than the distribution's is as good, and apt would remove it for its own.
+	[ "$p" != docker.io ] || ! command -v dockerd >/dev/null || continue
 	dpkg-query -W -f '${Status}' "$p" 2>/dev/null | grep -q '^install ok installed' || echo "$p"
 done)
 if [ -n "$missing" ]; then
@@ -71,7 +73,7 @@ if [ ! -d /run/systemd/system ]; then
 		echo "setup: starting dockerd (its log: /var/log/dockerd.log)"
 		as_root sh -c 'setsid dockerd >>/var/log/dockerd.log 2>&1 </dev/null &'
 		tries=0
-		until as_root docker version >/dev/null 2>&1; do
+		until as_root curl -fs --unix-socket /var/run/docker.sock http://localhost/_ping >/dev/null; do
 			tries=$((tries + 1))
 			if [ "$tries" -gt 120 ]; then
 				echo "setup.sh: dockerd does not answer; its last words:" >&2
