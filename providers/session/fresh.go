@@ -43,7 +43,7 @@ func (u User) OpenFresh(ctx context.Context, f Fresh, o Options) (*Session, erro
 		if f.As == "" {
 			as = "" // planned as it is first: the name has to fit
 		}
-		def, plan, err := u.planFresh(f, as, o)
+		def, plan, err := u.PlanFresh(f, as, o)
 		if err != nil {
 			return nil, err
 		}
@@ -51,7 +51,7 @@ func (u User) OpenFresh(ctx context.Context, f Fresh, o Options) (*Session, erro
 			if as, err = freshName(plan.Env); err != nil {
 				return nil, err
 			}
-			if def, plan, err = u.planFresh(f, as, o); err != nil {
+			if def, plan, err = u.PlanFresh(f, as, o); err != nil {
 				return nil, err
 			}
 		}
@@ -64,7 +64,7 @@ func (u User) OpenFresh(ctx context.Context, f Fresh, o Options) (*Session, erro
 			there, err = s.Exists(ctx)
 		}
 		if err == nil && !there {
-			replan := func() (*envs.Definition, *envs.Plan, error) { return u.planFresh(f, as, o) }
+			replan := func() (*envs.Definition, *envs.Plan, error) { return u.PlanFresh(f, as, o) }
 			err = u.UseImages(ctx, s, replan, f.Wrote)
 		}
 		if err == nil && !there {
@@ -77,7 +77,8 @@ func (u User) OpenFresh(ctx context.Context, f Fresh, o Options) (*Session, erro
 	}
 }
 
-func (u User) planFresh(f Fresh, as string, o Options) (*envs.Definition, *envs.Plan, error) {
+// PlanFresh is what a copy called as comes to, "" for the environment itself; OpenFresh begins with it. Of o only Note is used.
+func (u User) PlanFresh(f Fresh, as string, o Options) (*envs.Definition, *envs.Plan, error) {
 	def, err := f.Load()
 	if err != nil {
 		return nil, nil, err

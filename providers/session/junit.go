@@ -136,7 +136,7 @@ func failures(why error) (map[string]*providers.StageError, []error) {
 	var others []error
 	var walk func(error)
 	walk = func(e error) {
-		if joined, ok := e.(interface{ Unwrap() []error }); ok { //nolint:errorlint // it takes joins apart, and nothing deeper
+		if joined, ok := e.(interface{ Unwrap() []error }); ok {
 			for _, one := range joined.Unwrap() {
 				walk(one)
 			}
