@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"math"
 	"strconv"
 	"strings"
 )
@@ -121,8 +122,8 @@ func promMachines(p *promWriter, r *Report) {
 		{"evenkeel_audit_machines", "Machines that were read.", func(f *figures) (float64, bool) { return float64(f.machines), true }},
 		{"evenkeel_audit_machines_unreachable", "Machines that could not be read.", func(f *figures) (float64, bool) { return float64(f.unreachable), true }},
 		{"evenkeel_audit_variants", "Groups of machines whose compared facts are equal.", func(f *figures) (float64, bool) { return float64(f.variants), true }},
-		{"evenkeel_audit_oldest_machine_days", "Days since the oldest machine was made; no sample where no age is known.",
-			func(f *figures) (float64, bool) { return f.age, f.age > 0 }},
+		{"evenkeel_audit_oldest_machine_seconds", "Seconds since the oldest machine was made; no sample where no age is known.",
+			func(f *figures) (float64, bool) { return math.Round(f.age * 24 * 60 * 60), f.age > 0 }},
 	} {
 		p.head(g.name, g.help)
 		for _, t := range tierOrder(r) {

@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/evenkeel/evenkeel/parity"
+	"github.com/evenkeel/evenkeel/test/conformance"
 )
 
 var updateReports = flag.Bool("update-reports", false, "write the golden reports anew")
@@ -138,4 +140,17 @@ func TestReportsInEveryFormat(t *testing.T) {
 	golden(t, "small-narrow.txt", written(t, smallReport(), "text", parity.WriteOptions{Width: 60, ASCII: true}))
 	golden(t, "small-wide.txt", written(t, smallReport(), "text", parity.WriteOptions{Width: 160}))
 	golden(t, "small-color.txt", written(t, smallReport(), "text", parity.WriteOptions{Color: true}))
+}
+
+// Prometheus' own tool reads the metrics, and has nothing to say against their names.
+func TestPrometheusToolAcceptsTheMetrics(t *testing.T) {
+	tool, err := exec.LookPath("promtool")
+	conformance.Require(t, "promtool", err)
+	for _, r := range []*parity.Report{smallReport(), cleanReport(), emptyReport(), everywhere("\"} 1\n\\ evil{")} {
+		check := exec.Command(tool, "check", "metrics")
+		check.Stdin = strings.NewReader(written(t, r, "prometheus", parity.WriteOptions{}))
+		if out, err := check.CombinedOutput(); err != nil {
+			t.Errorf("promtool: %v\n%s", err, out)
+		}
+	}
 }
