@@ -370,18 +370,31 @@ func newHTMLCell(row *Row, c Cell) htmlCell {
 	return htmlCell{State: inertLine(string(c.State), 20), Glyph: glyph(c, false), Words: inertLine(glyphWords(c), 20), Value: cellText(row, c)}
 }
 
+// diff shows what a row differs in, and behind it what those do that say the same change in other words.
 func (h *htmlBuilder) diff(row *Row, out *htmlRow) {
-	text := strings.TrimRight(row.Diff, "\n")
+	h.diffOf(row.Diff, "", out)
+	for i := range row.Also {
+		also := &row.Also[i]
+		h.diffOf(also.Diff, inertLine(also.Section+" "+also.Key, keyBytes), out)
+	}
+}
+
+// diffOf adds a difference, under a heading where it has one.
+func (h *htmlBuilder) diffOf(diff, heading string, out *htmlRow) {
+	text := strings.TrimRight(diff, "\n")
 	if text == "" {
 		return
 	}
 	text = inertBlock(text, diffBytes)
-	cost := len(text) + htmlLineBytes*(1+strings.Count(text, "\n"))
+	cost := len(heading) + len(text) + htmlLineBytes*(2+strings.Count(text, "\n"))
 	if cost > h.diffs {
 		out.DiffCut = "The difference is left out: the report is large enough; the JSON report has it."
 		return
 	}
 	h.diffs -= cost
+	if heading != "" {
+		out.Diff = append(out.Diff, htmlLine{"at", heading})
+	}
 	for l := range strings.Lines(text) {
 		out.Diff = append(out.Diff, htmlLine{diffClass(l), strings.TrimRight(l, "\n")})
 	}

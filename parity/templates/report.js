@@ -11,13 +11,14 @@
   const rows = tables.map(table => {
     let advice = null;
     const all = [];
+    const title = table.querySelector("h3").textContent;
     for (const body of table.querySelectorAll("tbody")) {
       if (body.classList.contains("advice")) {
         advice = body;
         continue;
       }
       if (!body.classList.contains("in")) advice = null;
-      const text = (body.textContent + (advice ? advice.textContent : "")).toLowerCase();
+      const text = (title + body.textContent + (advice ? advice.textContent : "")).toLowerCase();
       all.push({ body, advice, text, severity: body.dataset.severity, kind: body.dataset.kind, tiers: body.dataset.tiers.split("\n") });
     }
     return all;
