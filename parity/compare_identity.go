@@ -78,6 +78,9 @@ func (c *Comparison) identical(columns []*column) []Row {
 			}
 		}
 		row.Fix = "make all but one of them anew; where they share it on purpose, waive it: `evenkeel audit --accept FILE`"
+		if c.policy.Undefined {
+			row.Fix = "make all but one of them anew"
+		}
 		out = append(out, *row)
 	}
 	return out

@@ -37,6 +37,10 @@ func (p *Policy) fixOf(row *Row, columns []*column) string {
 	switch {
 	case len(machines) == 0:
 		return "nothing to do"
+	case p.Undefined && len(tiers) == 1:
+		return fmt.Sprintf("bring %s in %s into line, by what made them", Fold(machines), tier)
+	case p.Undefined:
+		return "bring what differs into line, by what made it; beside an env.yaml it can be said that it is meant"
 	case len(tiers) == 1 && p.readOnly(tier):
 		return fmt.Sprintf("bring %s in %s into line, by what made them; if it is meant, say it under tiers.%s of env.yaml, or waive it: `evenkeel audit --accept FILE`", Fold(machines), tier, tier)
 	case row.Kind == Drift && strings.HasPrefix(row.Key, "/etc/evenkeel/"):

@@ -29,6 +29,8 @@ type Policy struct {
 	Baseline string // a tier; "": the first of Tiers, else the first of the snapshots by name
 	// Tiers are those that were asked for, in the definition's order.
 	Tiers []TierPolicy
+	// Undefined: no definition is at hand, so no advice may say what one would be needed for.
+	Undefined bool
 	// PromoteWithin is how long a newer image of one recipe may run in one tier before its absence elsewhere is a finding; 0: not at all.
 	PromoteWithin time.Duration
 	// Sections are those that are compared; nil: all.
@@ -82,7 +84,7 @@ func (t *TierPolicy) limit(kind string) time.Duration {
 // readOnly tells a tier whose machines are only read.
 func (p *Policy) readOnly(tier string) bool {
 	t := p.tier(tier)
-	return t != nil && t.ReadOnly
+	return p.Undefined || t != nil && t.ReadOnly
 }
 
 // tier is the policy of the tier with that name, nil where there is none.

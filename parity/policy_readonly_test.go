@@ -35,3 +35,18 @@ func TestNoAdviceSaysToChangeMachinesThatAreOnlyRead(t *testing.T) {
 		}
 	}
 }
+
+// Who compares snapshots without a definition has nothing that our commands could change, and no file in which to waive.
+func TestWithoutADefinitionNoAdviceNeedsOne(t *testing.T) {
+	b := plainBox().with("etc", "/etc/machine-id", "0444 root:root sha256:77")
+	other := b.with("sysctl", "vm.swappiness", "1").with("os", "reboot_pending", "a kernel")
+	r := compare(t, parity.Policy{At: now, Undefined: true}, snap("dc1", "web-1", b), snap("dc2", "web-1", other), snap("dc3", "web-1", b.with("sysctl", "vm.swappiness", "2").with("packages", "vim:amd64", "9")))
+	if r.Findings() < 4 {
+		t.Fatalf("got %v", said(r))
+	}
+	for _, row := range r.Rows {
+		if strings.Contains(row.Fix, "evenkeel") || strings.Contains(row.Fix, "under tiers") {
+			t.Errorf("%s/%s: got advice %q", row.Section, row.Key, row.Fix)
+		}
+	}
+}

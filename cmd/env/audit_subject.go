@@ -48,7 +48,7 @@ func (c *call) auditSubject(ctx context.Context, o auditOptions) (*auditSubject,
 			return nil, err
 		}
 		if file == "" {
-			s.policy.Manifests = map[string]*images.Manifest{}
+			s.policy.Undefined, s.policy.Manifests = true, map[string]*images.Manifest{}
 			return s, nil
 		}
 	}
