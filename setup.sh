@@ -20,6 +20,7 @@ qemu-system-x86 seabios ovmf   its machines
 docker.io iptables       the ci tier
 openssh-client           tests of ssh-config against the real client
 nftables iproute2 procps tar util-linux perl   the fake machines of the tests
+strace busybox-static rpm sudo   tests of the collector of facts: that it writes nothing, under every shell, with other package managers
 zsh fish                 tests of the hook and of completion in real shells
 curl                     fetching the page of the demo
 '
