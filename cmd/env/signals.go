@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -23,6 +24,10 @@ func (e interrupted) Error() string {
 
 // Is makes an interruption what it is to all others: a cancelled context.
 func (e interrupted) Is(target error) bool { return target == context.Canceled }
+
+// oneSignal is how far apart signals may be that are one: timeout(1) signals its command, and then the process group that the command is in. No
+// finger is as quick.
+const oneSignal = 150 * time.Millisecond
 
 // untilInterrupted is a context that the first INT, TERM or HUP cancels, with that as its cause; each further one calls again. What the caller ignores
 // (nohup, jobs of scripts) stays ignored.
@@ -44,10 +49,13 @@ func untilInterrupted(ctx context.Context, again func()) (context.Context, func(
 		case <-done:
 			return
 		}
-		for {
+		for last := time.Now(); ; {
 			select {
 			case <-signals:
-				again()
+				if now := time.Now(); now.Sub(last) > oneSignal {
+					last = now
+					again()
+				}
 			case <-done:
 				return
 			}
