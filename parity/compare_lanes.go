@@ -114,6 +114,7 @@ func LaneRules() []LaneRule {
 		{"sysctl/dev.*", Place, "by device, whose names the place gives"},
 		{"sysctl/sunrpc.transports", Volatile, "what is loaded now"},
 		{"firewall/*set from-*", Place, "addresses of the machines of a kind, which the place gives; the rules that use them are compared"},
+		{"firewall/* of a container's resolver", Volatile, "what its engine's resolver needs, by ports that the engine picks"},
 		{"firewall/* chain DOCKER*", Place, "rules that a container engine writes for its containers"},
 		{"firewall/* chain KUBE-*", Place, "rules that a container engine writes for its containers"},
 		{"firewall/* chain CNI-*", Place, "rules that a container engine writes for its containers"},

@@ -163,9 +163,15 @@ func addBlock(p *pile, table, name string, lines []string, kinds map[netip.Addr]
 	addChain(p, key, head, rules)
 }
 
+// resolver marks chains of which every rule is about the resolver that docker gives containers, at the one address it always has.
+const resolver = " of a container's resolver"
+
 func addChain(p *pile, key, head string, rules []string) {
 	// Machines of one kind have a rule each, which read alike.
 	rules = slices.Compact(rules)
+	if len(rules) > 0 && !slices.ContainsFunc(rules, func(r string) bool { return !strings.Contains(r, " 127.0.0.11") }) {
+		key += resolver
+	}
 	body := strings.Join(rules, "\n")
 	sum := sha256.Sum256([]byte(body))
 	value := fmt.Sprintf("%d rules sha256:%s", len(rules), hex.EncodeToString(sum[:8]))

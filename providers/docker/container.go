@@ -30,7 +30,7 @@ const (
 // capabilities are all that a machine's first process has; ARCHITECTURE.md says what each is for. SYS_ADMIN is given up by init.sh before systemd runs.
 var capabilities = []string{
 	"AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "NET_ADMIN", "NET_BIND_SERVICE", "NET_RAW", "SETGID", "SETPCAP", "SETUID",
-	"SYS_ADMIN", "SYS_CHROOT",
+	"SYS_ADMIN", "SYS_CHROOT", "SYS_PTRACE",
 }
 
 // guest is a machine to be.

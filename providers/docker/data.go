@@ -162,7 +162,7 @@ func (p *provider) putData(ctx context.Context, spec providers.Spec, plan []plan
 		for _, other := range disks {
 			if other.ref == (providers.DataRef{Env: spec.Env, Machine: spec.Name, Name: d.Name}) && other.volume != d.volume {
 				if other.size > 0 { // another call made the disk between our looking and our creating the container
-					return fail(providers.Unavailable, "its data disks were changed meanwhile")
+					return errTaken
 				}
 				if err := p.removeDisk(ctx, other); err != nil {
 					return err

@@ -7,12 +7,14 @@ if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
 else
 	mount -o remount,rw,bind /sys/fs/cgroup/systemd
 fi
-# The daemon writes /etc/hosts anew at each start; the machines' names that were laid are kept beside it.
-if [ -r /etc/evenkeel/hosts ]; then
-	{
+# The daemon writes /etc/hosts anew at each start. It is to say what it says on every other machine; the names that were laid are kept beside it.
+read -r name </etc/hostname
+{
+	printf '127.0.0.1 localhost\n127.0.1.1 %s\n::1 localhost ip6-localhost ip6-loopback\n' "$name"
+	if [ -r /etc/evenkeel/hosts ]; then
 		echo '# evenkeel: machines'
 		cat /etc/evenkeel/hosts
 		echo '# evenkeel: end'
-	} >>/etc/hosts
-fi
+	fi
+} >/etc/hosts
 exec setpriv --bounding-set=-sys_admin --inh-caps=-sys_admin /sbin/init

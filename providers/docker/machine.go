@@ -42,7 +42,7 @@ func (p *provider) putMachine(ctx context.Context, spec providers.Spec, ref prov
 		found := there.find(spec.Name)
 		if found == nil {
 			m, err := p.make(ctx, spec, ref, progress)
-			if errors.Is(err, errTaken) && tries < maxTries {
+			if (errors.Is(err, errTaken) || err != nil && isNetworkGone(err)) && tries < maxTries {
 				tries++
 				if err := pause(ctx); err != nil {
 					return providers.Machine{}, err
@@ -268,7 +268,7 @@ func (p *provider) createContainer(ctx context.Context, g guest) (string, error)
 			return "", &coded{providers.Conflict, fmt.Errorf("there is a container %s that is not ours: it has none of our labels", name), "docker rm " + name}
 		}
 		return "", errTaken
-	case says(err, "network "+g.network.ID+" not found"):
+	case isNetworkGone(err):
 		return "", errTaken
 	case errdefs.IsNotFound(err):
 		return "", fail(providers.NotFound, "%v", plain(err))
@@ -353,10 +353,15 @@ func (p *provider) boot(ctx context.Context, id string) error {
 	hold, cancel := steady(ctx)
 	defer cancel()
 	err := p.ContainerStart(hold, id, container.StartOptions{})
-	if err != nil && (says(err, "Address already in use") || says(err, "network") && says(err, "not found")) {
+	if err != nil && (says(err, "Address already in use") || isNetworkGone(err)) {
 		return fmt.Errorf("%w: %w", errTaken, err)
 	}
 	return err
+}
+
+// isNetworkGone reports that the network went, with what was its environment's last machine, between two steps.
+func isNetworkGone(err error) bool {
+	return says(err, "network ") && says(err, "not found", "is ambiguous")
 }
 
 // now is the machine as the daemon has it at this moment.

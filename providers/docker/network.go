@@ -27,30 +27,50 @@ func (p *provider) networks(ctx context.Context, env string) ([]network.Summary,
 	return list, err
 }
 
-// ensureNetwork finds or makes the environment's network. The daemon lets two have one name: the oldest is it, and whoever made another takes that
-// away again.
+// ensureNetwork finds or makes the environment's network. The daemon lets two have one name, but not one subnet: of two that are made at once, both from
+// the same subnet on, one is refused, and looks again.
 func (p *provider) ensureNetwork(ctx context.Context, spec providers.Spec) (network.Summary, error) {
-	list, err := p.networks(ctx, spec.Env)
-	if err != nil || len(list) > 0 {
-		return first(list), err
-	}
-	id, err := p.makeNetwork(ctx, spec)
+	n, err := p.findOrMakeNetwork(ctx, spec)
 	if err != nil {
-		return network.Summary{}, fmt.Errorf("private network: %w", err)
+		return n, fmt.Errorf("private network: %w", err)
 	}
-	list, err = p.networks(ctx, spec.Env)
-	if err == nil && len(list) == 0 {
-		err = fail(providers.Unavailable, "its private network was removed meanwhile")
-	}
-	if err != nil {
-		return network.Summary{}, err
-	}
-	if list[0].ID != id {
-		if err := p.NetworkRemove(ctx, id); err != nil && !errdefs.IsNotFound(err) {
-			return network.Summary{}, err
+	return n, nil
+}
+
+func (p *provider) findOrMakeNetwork(ctx context.Context, spec providers.Spec) (network.Summary, error) {
+	count := 1 << (networkBits - p.config.subnets.Bits())
+	start := int(hashOf(spec.Env) % uint32(count))
+	for i := range count {
+		s := subnetOf(p.config.subnets, (start+i)%count)
+		for range maxTries {
+			list, err := p.networks(ctx, spec.Env)
+			if err != nil || len(list) > 0 {
+				return first(list), err
+			}
+			used, err := p.isUsed(ctx, s)
+			if err != nil {
+				return network.Summary{}, err
+			}
+			if used {
+				break
+			}
+			err = p.createNetwork(ctx, spec, s)
+			if err != nil && !says(err, "overlaps with other one", "overlaps with existing") {
+				return network.Summary{}, err
+			}
+			if err != nil { // whoever has it cannot be seen yet
+				err = pause(ctx)
+			}
+			if err != nil {
+				return network.Summary{}, err
+			}
 		}
 	}
-	return list[0], nil
+	return network.Summary{}, &coded{
+		providers.Exhausted,
+		fmt.Errorf("all %d networks of %s are in use", count, p.config.Subnets),
+		"remove environments that are not needed (env gc), or give more: config: {subnets: ...}",
+	}
 }
 
 func first(list []network.Summary) network.Summary {
@@ -60,53 +80,32 @@ func first(list []network.Summary) network.Summary {
 	return list[0]
 }
 
-// makeNetwork takes the first subnet that is free, beginning at one that depends on the environment, so that it tends to have the same one again.
-func (p *provider) makeNetwork(ctx context.Context, spec providers.Spec) (string, error) {
+// isUsed reports whether a network of the daemon's has some of the subnet.
+func (p *provider) isUsed(ctx context.Context, s netip.Prefix) (bool, error) {
 	all, err := p.NetworkList(ctx, network.ListOptions{})
 	if err != nil {
-		return "", err
+		return false, err
 	}
-	var taken []netip.Prefix
 	for _, n := range all {
 		for _, pool := range n.IPAM.Config {
-			if used, err := netip.ParsePrefix(pool.Subnet); err == nil {
-				taken = append(taken, used)
+			if used, err := netip.ParsePrefix(pool.Subnet); err == nil && used.Overlaps(s) {
+				return true, nil
 			}
 		}
 	}
-	n := 1 << (networkBits - p.config.subnets.Bits())
-	start := int(hashOf(spec.Env) % uint32(n))
-	for i := range n {
-		if err := ctx.Err(); err != nil {
-			return "", err
-		}
-		subnet := subnetOf(p.config.subnets, (start+i)%n)
-		if slices.ContainsFunc(taken, subnet.Overlaps) {
-			continue
-		}
-		id, err := p.createNetwork(ctx, spec, subnet)
-		if err != nil && says(err, "overlaps with other one", "overlaps with existing") {
-			continue // another run, or a network of somebody else's that was made just now
-		}
-		return id, err
-	}
-	return "", &coded{
-		providers.Exhausted,
-		fmt.Errorf("all %d networks of %s are in use", n, p.config.Subnets),
-		"remove environments that are not needed (env gc), or give more: config: {subnets: ...}",
-	}
+	return false, nil
 }
 
-func (p *provider) createNetwork(ctx context.Context, spec providers.Spec, subnet netip.Prefix) (string, error) {
+func (p *provider) createNetwork(ctx context.Context, spec providers.Spec, subnet netip.Prefix) error {
 	ctx, cancel := steady(ctx)
 	defer cancel()
-	r, err := p.NetworkCreate(ctx, networkName(spec.Env), network.CreateOptions{
+	_, err := p.NetworkCreate(ctx, networkName(spec.Env), network.CreateOptions{
 		Driver: "bridge", Labels: ownLabels(kindNetwork, spec.Env, spec.Labels),
 		IPAM: &network.IPAM{Driver: "default", Config: []network.IPAMConfig{{
 			Subnet: subnet.String(), Gateway: addressOf(subnet, 1).String(), IPRange: netip.PrefixFrom(addressOf(subnet, 128), 25).String(),
 		}}},
 	})
-	return r.ID, err
+	return err
 }
 
 func hashOf(words ...string) uint32 {
