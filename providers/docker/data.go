@@ -145,6 +145,9 @@ func mounts(spec providers.Spec, plan []plannedDisk) []mount.Mount {
 func diskLabels(kind string, spec providers.Spec, name string) map[string]string {
 	l := ownLabels(kind, spec.Env, spec.Labels)
 	l[labelName], l[labelDisk] = spec.Name, name
+	if expires, ok := spec.Labels[providers.LabelExpires]; ok {
+		l[coreLabel+providers.LabelExpires] = expires
+	}
 	return l
 }
 

@@ -26,6 +26,7 @@ func (p *provider) listEnvs(ctx context.Context) ([]providers.EnvInfo, error) {
 		oldest(envs[env], madeAt(labels))
 		return envs[env]
 	}
+	expiries := map[string][]time.Time{}
 	there, err := p.look(ctx, "")
 	if err != nil {
 		return nil, err
@@ -37,9 +38,7 @@ func (p *provider) listEnvs(ctx context.Context) ([]providers.EnvInfo, error) {
 		e.Partial = e.Partial || m.State == providers.Partial
 		e.Project = cmp.Or(e.Project, m.Labels[providers.LabelProject])
 		e.Owner = cmp.Or(e.Owner, m.Labels[providers.LabelOwner])
-		if x := m.Labels.Time(providers.LabelExpires); !x.IsZero() && (e.Expires.IsZero() || x.After(e.Expires)) {
-			e.Expires = x
-		}
+		expiries[e.Env] = append(expiries[e.Env], m.Labels.Time(providers.LabelExpires))
 	}
 	networks, err := p.networks(ctx, "")
 	if err != nil {
@@ -69,9 +68,11 @@ func (p *provider) listEnvs(ctx context.Context) ([]providers.EnvInfo, error) {
 		e := at(d.labels)
 		e.Project, e.Owner = cmp.Or(e.Project, d.labels[labelProject]), cmp.Or(e.Owner, d.labels[labelOwner])
 		e.Data = append(e.Data, providers.DataDisk{DataRef: d.ref, Size: d.size})
+		expiries[e.Env] = append(expiries[e.Env], coreLabels(d.labels).Time(providers.LabelExpires))
 	}
 	infos := make([]providers.EnvInfo, 0, len(envs))
 	for _, e := range envs {
+		e.Expires = providers.Expiry(expiries[e.Env])
 		infos = append(infos, *e)
 	}
 	slices.SortFunc(infos, func(a, b providers.EnvInfo) int { return cmp.Compare(a.Env, b.Env) })
