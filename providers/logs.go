@@ -106,7 +106,7 @@ func (c *Core) journalOn(ctx context.Context, there Machine, o LogOptions, m *me
 	for {
 		lines := &logLines{machine: s.name, send: func(r LogRecord) error { return m.send(ctx, s, r) }}
 		err := c.journal(ctx, there, o, m, s, lines)
-		connected, _, _ := s.state()
+		connected, _ := s.state()
 		exit, ended := errors.AsType[*ssh.ExitError](err)
 		if !o.Follow || !connected || ctx.Err() != nil || ended && exit.Signal == "" && exit.Status < 128 { // journalctl does not like the question
 			return err

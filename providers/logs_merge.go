@@ -32,16 +32,18 @@ type logSource struct {
 	name    string
 	records chan arrival
 
-	mu    sync.Mutex
-	ready bool // it is connected
-	over  bool
-	err   error
+	mu       sync.Mutex
+	ready    bool // it was connected
+	sends    bool // it is connected
+	over     bool
+	err      error // of the last failure
+	failures int
 
 	// run's own:
 	head *arrival
 	last time.Time // when the last record was taken from it
 	late bool      // it is not waited for until it sends again
-	told bool
+	told int       // failures
 }
 
 type arrival struct {
@@ -70,7 +72,7 @@ func (m *merge) signal() {
 // begin says that s is connected.
 func (m *merge) begin(s *logSource) {
 	s.mu.Lock()
-	s.ready = true
+	s.ready, s.sends = true, true
 	s.mu.Unlock()
 	m.signal()
 }
@@ -86,11 +88,12 @@ func (m *merge) send(ctx context.Context, s *logSource, r LogRecord) error {
 	}
 }
 
-// lost says that s sends nothing for a while, and why. It is told once.
+// lost says that s sends nothing for a while, and why. It is told once, until s is connected again.
 func (m *merge) lost(s *logSource, err error) {
 	s.mu.Lock()
-	if s.err == nil {
-		s.err = err
+	if s.sends {
+		s.sends, s.err = false, err
+		s.failures++
 	}
 	s.mu.Unlock()
 	m.signal()
@@ -99,20 +102,35 @@ func (m *merge) lost(s *logSource, err error) {
 // end says that s sends no more, and why; nil at its journal's end.
 func (m *merge) end(s *logSource, err error) {
 	s.mu.Lock()
-	s.over, s.err = true, err
+	s.over = true
+	if err != nil {
+		s.err = err
+		s.failures++
+	}
 	s.mu.Unlock()
 	m.signal()
 }
 
-func (s *logSource) state() (ready, over bool, err error) {
+func (s *logSource) state() (ready, over bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.ready, s.over, s.err
+	return s.ready, s.over
+}
+
+// news is the last failure, where there were some since it was asked last. run's own.
+func (s *logSource) news() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.failures == s.told {
+		return nil
+	}
+	s.told = s.failures
+	return s.err
 }
 
 // take fills head where a record is there. It says whether there may come more.
 func (s *logSource) take() (open bool) {
-	_, over, _ := s.state() // before looking: what came before the end is there
+	_, over := s.state() // before looking: what came before the end is there
 	if s.head == nil {
 		select {
 		case a := <-s.records:
@@ -128,8 +146,7 @@ func (m *merge) run(ctx context.Context, out func(LogRecord) error, failed func(
 	for ctx.Err() == nil {
 		open := slices.DeleteFunc(slices.Clone(m.sources), func(s *logSource) bool { return !s.take() })
 		for _, s := range m.sources {
-			if _, _, err := s.state(); err != nil && !s.told && ctx.Err() == nil {
-				s.told = true
+			if err := s.news(); err != nil && ctx.Err() == nil {
 				failed(LogFailure{s.name, err})
 			}
 		}
@@ -175,7 +192,7 @@ func (m *merge) holdUp(open []*logSource, first *logSource) time.Duration {
 		if s.head != nil || s.late {
 			continue
 		}
-		ready, _, _ := s.state()
+		ready, _ := s.state()
 		until := s.last.Add(logPatience)
 		if m.follow && ready {
 			until = first.head.at.Add(logWindow)

@@ -119,6 +119,26 @@ func TestAFollowedMachineThatIsLostIsReadOnFromWhereItWas(t *testing.T) {
 	}
 }
 
+// Silence would be taken for a quiet machine.
+func TestEveryLossOfAFollowedMachineIsTold(t *testing.T) {
+	var asked atomic.Int32
+	c, _ := journals(t, func(ctx context.Context, machine int, s *sshtest.Session) {
+		if n := asked.Load(); machine == 2 || n == 3 {
+			if machine == 1 {
+				line(s.Stdout, 9, "last")
+			}
+			<-ctx.Done()
+			return
+		}
+		line(s.Stdout, int(asked.Add(1)), "m")
+		s.ExitSignal = "TERM"
+	})
+	text, failures := logs(t, c, providers.LogOptions{Follow: true, Lines: 10}, func(text string) bool { return strings.Contains(text, "last") })
+	if len(failures) != 3 {
+		t.Errorf("got %s, failures %v, want three", text, failures)
+	}
+}
+
 func TestAMachineThatCannotBeReadHoldsUpNoOther(t *testing.T) {
 	c, p := journals(t, func(_ context.Context, _ int, s *sshtest.Session) { line(s.Stdout, 1, "here") })
 	p.machines[1].State = providers.Stopped
