@@ -211,6 +211,9 @@ func (c *Core) pick(names []string) ([]envs.Machine, error) {
 				wanted[m.Name], known = true, true
 			}
 		}
+		if at := c.Plan.External[n]; !known && at != "" {
+			return nil, &Error{Code: Invalid, Op: "find", Subject: "machine " + n, Err: fmt.Errorf("it is external in environment %s (%s): no machine is made of it", c.Plan.Env, at)}
+		}
 		if !known {
 			return nil, &Error{
 				Code: Invalid, Op: "find", Subject: "machine " + n,

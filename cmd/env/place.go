@@ -87,7 +87,9 @@ func (p *place) machine(ctx context.Context, word string) (providers.Machine, er
 			found = append(found, s)
 		}
 	}
-	switch {
+	switch at := p.Plan.External[word]; {
+	case len(found) == 0 && at != "":
+		return providers.Machine{}, usagef("cannot find machine %q: it is external in environment %s (%s): no machine is made of it", word, p.Plan.Env, at)
 	case len(found) == 0:
 		return providers.Machine{}, usagef("cannot find machine %q: environment %s has %s", word, p.Plan.Env, names(list))
 	case len(found) > 1:
