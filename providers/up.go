@@ -109,6 +109,9 @@ func (c *Core) check(ctx context.Context, machines []envs.Machine, changes map[s
 			return err
 		}
 		for _, p := range problems {
+			if p.Path == "machines."+m.Name {
+				p.Path = "" // said already
+			}
 			said = append(said, m.Name+": "+p.String())
 		}
 	}

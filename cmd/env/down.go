@@ -5,9 +5,11 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/evenkeel/evenkeel/envs"
 	"github.com/evenkeel/evenkeel/providers"
 	"github.com/evenkeel/evenkeel/providers/session"
 )
@@ -73,10 +75,11 @@ func runDown(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.printDown(p.Plan.Env, gone)
+	return c.printDown(p.Plan, gone)
 }
 
-func (c *call) printDown(env string, gone *providers.Gone) error {
+func (c *call) printDown(plan *envs.Plan, gone *providers.Gone) error {
+	env := plan.Env
 	kept := gone.DataKept
 	if c.json() {
 		return c.printJSON(downed{deed{env, machineNames(gone.Machines)}, append([]providers.DataDisk{}, gone.Data...), kept})
@@ -96,9 +99,28 @@ func (c *call) printDown(env string, gone *providers.Gone) error {
 		}
 	}
 	if kept && len(gone.Data) > 0 {
-		return c.printf("`evenkeel up` finds %s again; to remove: evenkeel down --data\n", them(len(gone.Data)))
+		return c.printf("%s; to remove: evenkeel down --data\n", foundAgain(plan, gone.Data))
 	}
 	return nil
+}
+
+// foundAgain says what becomes of data disks that were kept: one that the definition does not have any more just stays.
+func foundAgain(plan *envs.Plan, disks []providers.DataDisk) string {
+	found := 0
+	for _, d := range disks {
+		if slices.ContainsFunc(plan.Machines, func(m envs.Machine) bool {
+			return m.Name == d.Machine && slices.ContainsFunc(m.Data, func(o envs.Data) bool { return o.Name == d.Name })
+		}) {
+			found++
+		}
+	}
+	switch {
+	case found == 0:
+		return "the definition does not have " + them(len(disks)) + " any more"
+	case found < len(disks):
+		return fmt.Sprintf("`evenkeel up` finds %d of them again, the definition does not have the others any more", found)
+	}
+	return "`evenkeel up` finds " + them(found) + " again"
 }
 
 func them(n int) string {
