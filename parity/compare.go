@@ -200,7 +200,9 @@ func (c *Comparison) Report() (*Report, error) {
 		}
 	}
 	for _, t := range c.policy.Tiers {
-		tiers[t.Name] = true
+		if t.Unlisted == "" { // of others nothing was looked at
+			tiers[t.Name] = true
+		}
 		r.Checked.Unlisted += truth(t.Required && t.Unlisted != "")
 	}
 	r.Checked.Tiers, r.Checked.Machines = len(tiers), len(c.machines)

@@ -413,6 +413,9 @@ func TestInventory(t *testing.T) {
 		{Name: "ci"}, {Name: "far", Unlisted: "the provider needs credentials"},
 	}}, snap("production", "web-1", b), snap("staging", "web-1", b), snap("staging", "web-9", b), foreign)
 	wantRows(t, r, "inventory machines/extra in staging: staging-webA=different(web-9)", "inventory machines/foreign in staging: staging-webA=different(web-5)", "inventory machines/missing in production:")
+	if r.Checked.Tiers != 3 {
+		t.Errorf("%d tiers are said to be checked; one of four could not be listed", r.Checked.Tiers)
+	}
 	slices.Reverse(r.Rows)
 	if r.Rows[0].Missing != 2 || r.Rows[0].Reference != "web-[2,3]" || !r.Rows[0].Counts {
 		t.Errorf("got %+v", r.Rows[0])

@@ -105,7 +105,7 @@ func (c Cell) differs() bool { return c.State == Different || c.State == Absent 
 
 // Checked is how much was looked at: a clean audit says so.
 type Checked struct {
-	Tiers       int `json:"tiers"`
+	Tiers       int `json:"tiers"` // without those whose machines could not be listed
 	Machines    int `json:"machines"`
 	Unreachable int `json:"unreachable"`
 	Unlisted    int `json:"unlisted,omitempty"` // tiers that should have been read, and whose machines could not even be listed
