@@ -82,22 +82,31 @@ func (d *Definition) RebuildAfter(tier, kind string) time.Duration {
 // CheckWaivers are the problems with waivers that depend on the day: one that lasts longer than the definition allows. An expired one is none: what it
 // covered is a finding again.
 func (d *Definition) CheckWaivers(now time.Time) problem.List {
-	longest := d.Parity.WaiverLife
-	if longest == 0 {
-		longest = DefaultWaiverLife
-	}
 	var list problem.List
 	for _, w := range d.Parity.Waivers {
-		if w.Until.After(now.Add(longest + 24*time.Hour)) {
+		if wrong := d.CheckWaiverUntil(w.Until, now); wrong != "" {
 			at := w.place
-			at.Severity = problem.Error
-			at.Message = fmt.Sprintf("got a waiver until %s; a waiver may last %s at most, which is until %s today", w.Until.Format(time.DateOnly),
-				strictyaml.FormatDuration(longest), now.Add(longest).UTC().Format(time.DateOnly))
-			at.Hint = "choose a nearer day, or allow more with parity.waiver_life"
+			at.Severity, at.Message, at.Hint = problem.Error, wrong, WaiverLifeHint
 			list = append(list, at)
 		}
 	}
 	return list
+}
+
+// WaiverLifeHint is what to do where CheckWaiverUntil says no.
+const WaiverLifeHint = "choose a nearer day, or allow more with parity.waiver_life"
+
+// CheckWaiverUntil says why a waiver may not last until a day, as of now; "" where it may.
+func (d *Definition) CheckWaiverUntil(until, now time.Time) string {
+	longest := d.Parity.WaiverLife
+	if longest == 0 {
+		longest = DefaultWaiverLife
+	}
+	if !until.After(now.Add(longest + 24*time.Hour)) {
+		return ""
+	}
+	return fmt.Sprintf("got a waiver until %s; a waiver may last %s at most, which is until %s today", until.UTC().Format(time.DateOnly),
+		strictyaml.FormatDuration(longest), now.Add(longest).UTC().Format(time.DateOnly))
 }
 
 // age is n as an age limit.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/evenkeel/evenkeel/envs"
 	"github.com/evenkeel/evenkeel/parity"
 )
 
@@ -76,6 +77,13 @@ func runAudit(ctx context.Context, c *call) error {
 		return err
 	}
 	defer s.close()
+	if o.accept != nil && s.def != nil {
+		if wrong := s.def.CheckWaiverUntil(o.accept.Until, o.at); wrong != "" { // the file would not load
+			err := usagef("--until: %s", wrong)
+			err.hint = envs.WaiverLifeHint
+			return err
+		}
+	}
 	e, err := c.newEvidence(o)
 	if err != nil {
 		return err
