@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"os"
 	"strings"
 
 	"github.com/containerd/errdefs"
@@ -108,6 +109,11 @@ func isRefused(err error) bool {
 	return errors.As(err, &op) || says(err, "EOF", "connection reset by peer")
 }
 
+func absent(socket string) bool {
+	_, err := os.Stat(socket)
+	return errors.Is(err, fs.ErrNotExist)
+}
+
 const startDaemon = "sudo systemctl start docker; without systemd: sudo sh -c 'setsid dockerd >/var/log/dockerd.log 2>&1 </dev/null &'"
 
 // connectError explains why there is no connection.
@@ -119,7 +125,7 @@ func connectError(address string, err error) error {
 		e.Code, e.Hint = providers.Denied, "sudo usermod -aG docker $USER, then log in again"
 	case strings.HasPrefix(address, "ssh://"):
 		e.Code, e.Hint = providers.Unavailable, "see whether this works: ssh "+strings.TrimPrefix(address, "ssh://")+" docker version"
-	case says(err, "no such file or directory") || errors.Is(err, fs.ErrNotExist):
+	case !strings.Contains(address, "://") && absent(address):
 		e.Code, e.Hint = providers.Unavailable, "install docker: sudo apt-get install docker.io; where it is, "+startDaemon
 	case e.Code == providers.Internal:
 		e.Code, e.Hint = providers.Unavailable, startDaemon

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package docker_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/evenkeel/evenkeel/providers"
+	"github.com/evenkeel/evenkeel/providers/docker"
+)
+
+// daemonOf is a stand-in that answers requests by method and path, without the API's version, on a socket of its own. Every other request finds nothing there.
+func daemonOf(t *testing.T, api string, answers map[string]string) json.RawMessage {
+	t.Helper()
+	socket := filepath.Join(t.TempDir(), "d.sock")
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &httptest.Server{Listener: l, Config: &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Api-Version", api)
+		w.Header().Set("Ostype", "linux")
+		w.Header().Set("Content-Type", "application/json")
+		path := strings.TrimPrefix(r.URL.Path, "/v"+api)
+		answer, ok := answers[r.Method+" "+path]
+		switch {
+		case path == "/_ping":
+		case !ok:
+			w.WriteHeader(http.StatusNotFound)
+			fmt.Fprintf(w, `{"message": "no answer to %s %s"}`, r.Method, path)
+		case strings.HasPrefix(answer, "!"): // a failure
+			w.WriteHeader(http.StatusInternalServerError)
+			_ = json.NewEncoder(w).Encode(map[string]string{"message": answer[1:]})
+		default:
+			fmt.Fprint(w, answer)
+		}
+	})}}
+	s.Start()
+	t.Cleanup(s.Close)
+	return json.RawMessage(`{"host": "unix://` + socket + `"}`)
+}
+
+func TestDaemonThatIsTooOldIsRefused(t *testing.T) {
+	_, err := docker.Plugin().Open(t.Context(), daemonOf(t, "1.40", nil), nil)
+	e := wantError(t, err, providers.Unsupported, "1.40", "20.10")
+	if e != nil && e.Hint == "" {
+		t.Error("no hint says what to do")
+	}
+}
+
+func TestDaemonThatIsAbsentIsUnavailable(t *testing.T) {
+	config := json.RawMessage(`{"host": "unix://` + filepath.Join(t.TempDir(), "none.sock") + `"}`)
+	_, err := docker.Plugin().Open(t.Context(), config, nil)
+	if e := wantError(t, err, providers.Unavailable, "none.sock"); e != nil && !strings.Contains(e.Hint, "docker.io") {
+		t.Errorf("got hint %q, want what to install", e.Hint)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = l.Close()
+	_, err = docker.Plugin().Open(t.Context(), json.RawMessage(`{"host": "tcp://`+l.Addr().String()+`"}`), nil)
+	wantError(t, err, providers.Unavailable, l.Addr().String())
+}
+
+func wantError(t *testing.T, err error, code providers.Code, words ...string) *providers.Error {
+	t.Helper()
+	e, ok := err.(*providers.Error) //nolint:errorlint // what a provider returns is one, not something around it
+	if !ok || e.Code != code {
+		t.Errorf("got %T %v, want code %q", err, err, code)
+		return nil
+	}
+	for _, w := range words {
+		if !strings.Contains(err.Error(), w) {
+			t.Errorf("got %q, want it to say %q", err, w)
+		}
+	}
+	return e
+}
+
+const (
+	computer = `{"MemTotal": 8589934592, "NCPU": 4, "MemoryLimit": true, "CpuSet": true, "CgroupVersion": "1", "Architecture": "x86_64"}`
+	noOne    = `[]`
+)
+
+func emptyPlace(more map[string]string) map[string]string {
+	answers := map[string]string{
+		"GET /info": computer, "GET /containers/json": noOne, "GET /networks": noOne, "GET /volumes": `{"Volumes": []}`, "GET /images/json": noOne,
+	}
+	for k, v := range more {
+		answers[k] = v
+	}
+	return answers
+}
+
+func TestWhatTheDaemonCannotDoIsSaidBeforehand(t *testing.T) {
+	for what, c := range map[string]struct {
+		answers map[string]string
+		change  func(*providers.Spec)
+		want    string
+	}{
+		"too much memory":        {nil, func(s *providers.Spec) { s.Memory = 16 << 30 }, "docker's computer has 8192 MiB"},
+		"too many processors":    {nil, func(s *providers.Spec) { s.CPUs = 5 }, "docker's computer has 4"},
+		"no limits":              {map[string]string{"GET /info": `{"NCPU": 4, "MemTotal": 8589934592, "CgroupVersion": "2"}`}, func(*providers.Spec) {}, "cannot limit"},
+		"a systemd that refuses": {map[string]string{"GET /images/json": `[{"Id": "sha256:00", "Labels": {"com.github.evenkeel.systemd": "257.8-1"}}]`}, func(*providers.Spec) {}, "systemd 257.8-1 does not start"},
+		"a port that is taken": {map[string]string{"GET /containers/json": `[{"Id": "aa", "Labels": {"com.github.evenkeel.kind": "forwards", "com.github.evenkeel.machine": "bb", "com.github.evenkeel.ports": "80/tcp=8080!"}}]`},
+			func(s *providers.Spec) { s.Publish = []providers.Port{{Port: 80, Proto: "tcp", HostPort: 8080}} }, "belongs to another machine"},
+	} {
+		p, err := docker.Plugin().Open(t.Context(), daemonOf(t, "1.41", emptyPlace(c.answers)), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		spec := someSpec()
+		c.change(&spec)
+		problems, err := p.Check(t.Context(), spec)
+		if err != nil || len(problems) != 1 || !strings.Contains(problems[0].Message, c.want) || problems[0].Hint == "" {
+			t.Errorf("%s: got %+v, %v, want one problem that says %q and what to do", what, problems, err, c.want)
+		}
+		_ = p.Close()
+	}
+}
+
+// TestFailuresOfTheDaemonHaveACode: it answers most with one status, so that only its words tell.
+func TestFailuresOfTheDaemonHaveACode(t *testing.T) {
+	for said, code := range map[string]providers.Code{
+		"write /var/lib/docker/x: no space left on device": providers.Exhausted,
+		"fork/exec /proc/self/exe: cannot allocate memory": providers.Exhausted,
+		"something else": providers.Internal,
+	} {
+		p, err := docker.Plugin().Open(t.Context(), daemonOf(t, "1.41", emptyPlace(map[string]string{"GET /containers/json": "!" + said})), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = p.ListMachines(t.Context(), "shop.ci")
+		wantError(t, err, code, "cannot list machines of shop.ci", said)
+		_ = p.Close()
+	}
+}
+
+// TestWhatIsNotWholeIsListedAsSuch: a container that was never started, whose maker is dead, and the disk that was to be its.
+func TestWhatIsNotWholeIsListedAsSuch(t *testing.T) {
+	const labels = `"com.github.evenkeel.env": "shop.ci", "com.github.evenkeel.name": "db-1", "com.github.evenkeel.label.project": "7f3a9c", "com.github.evenkeel.maker": "x:1:2:3"`
+	p, err := docker.Plugin().Open(t.Context(), daemonOf(t, "1.41", emptyPlace(map[string]string{
+		"GET /containers/json": `[{"Id": "aa", "State": "created", "Labels": {` + labels + `, "com.github.evenkeel.kind": "machine"}}]`,
+		"GET /volumes":         `{"Volumes": [{"Name": "evenkeel-data_shop.ci_db-1_pg_00", "Labels": {` + labels + `, "com.github.evenkeel.kind": "data", "com.github.evenkeel.disk": "pg"}}]}`,
+	})), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	machines, err := p.ListMachines(t.Context(), "shop.ci")
+	if err != nil || len(machines) != 1 || machines[0].State != providers.Partial || machines[0].Labels[providers.LabelProject] != "7f3a9c" || machines[0].SSH != "" {
+		t.Errorf("got %+v, %v, want one that is half-made, with its labels", machines, err)
+	}
+	envs, err := p.ListEnvs(t.Context())
+	if err != nil || len(envs) != 1 || !envs[0].Partial || envs[0].Machines != 1 || len(envs[0].Data) > 0 {
+		t.Errorf("got %+v, %v, want an environment with something half-made and no disk", envs, err)
+	}
+}
