@@ -9,6 +9,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -39,7 +40,7 @@ func examine(ctx context.Context, a images.Artefact, told func(int64)) (tree, er
 		entries := tar.NewReader(in)
 		for {
 			h, err := entries.Next()
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				break
 			}
 			if err != nil {

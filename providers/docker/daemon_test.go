@@ -49,8 +49,7 @@ func daemonOf(t *testing.T, api string, answers map[string]string) json.RawMessa
 
 func TestDaemonThatIsTooOldIsRefused(t *testing.T) {
 	_, err := docker.Plugin().Open(t.Context(), daemonOf(t, "1.40", nil), nil)
-	e := wantError(t, err, providers.Unsupported, "1.40", "20.10")
-	if e != nil && e.Hint == "" {
+	if wantError(t, err, providers.Unsupported, "1.40", "20.10") == "" {
 		t.Error("no hint says what to do")
 	}
 }
@@ -58,8 +57,8 @@ func TestDaemonThatIsTooOldIsRefused(t *testing.T) {
 func TestDaemonThatIsAbsentIsUnavailable(t *testing.T) {
 	config := json.RawMessage(`{"host": "unix://` + filepath.Join(t.TempDir(), "none.sock") + `"}`)
 	_, err := docker.Plugin().Open(t.Context(), config, nil)
-	if e := wantError(t, err, providers.Unavailable, "none.sock"); e != nil && !strings.Contains(e.Hint, "docker.io") {
-		t.Errorf("got hint %q, want what to install", e.Hint)
+	if hint := wantError(t, err, providers.Unavailable, "none.sock"); !strings.Contains(hint, "docker.io") {
+		t.Errorf("got hint %q, want what to install", hint)
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -70,19 +69,20 @@ func TestDaemonThatIsAbsentIsUnavailable(t *testing.T) {
 	wantError(t, err, providers.Unavailable, l.Addr().String())
 }
 
-func wantError(t *testing.T, err error, code providers.Code, words ...string) *providers.Error {
+// wantError wants a provider's error, and returns its hint.
+func wantError(t *testing.T, err error, code providers.Code, words ...string) (hint string) {
 	t.Helper()
 	e, ok := err.(*providers.Error) //nolint:errorlint // what a provider returns is one, not something around it
 	if !ok || e.Code != code {
 		t.Errorf("got %T %v, want code %q", err, err, code)
-		return nil
+		return ""
 	}
 	for _, w := range words {
 		if !strings.Contains(err.Error(), w) {
 			t.Errorf("got %q, want it to say %q", err, w)
 		}
 	}
-	return e
+	return e.Hint
 }
 
 const (

@@ -79,7 +79,7 @@ func examineSpace(dir string) providers.Finding {
 	}
 	available := fs.Bavail * uint64(fs.Bsize)
 	if available < wantedSpace {
-		return amiss("env image prune, docker system df", "%d MiB are free in %s, %d are wanted", available>>20, dir, wantedSpace>>20)
+		return amiss("evenkeel image prune, docker system df", "%d MiB are free in %s, %d are wanted", available>>20, dir, wantedSpace>>20)
 	}
 	return sound("%d GiB are free in %s", available>>30, dir)
 }

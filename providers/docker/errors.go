@@ -81,13 +81,13 @@ func classify(err error) (providers.Code, string) {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return providers.Unavailable, ""
 	case says(err, "no space left on device", "disk quota exceeded"):
-		return providers.Exhausted, "free disk space: env image prune, docker system df"
+		return providers.Exhausted, "free disk space: evenkeel image prune, docker system df"
 	case says(err, "cannot allocate memory"):
 		return providers.Exhausted, "stop other machines, or lower memory: in env.yaml"
 	case says(err, "port is already allocated", "address already in use"):
 		return providers.Conflict, "stop what listens there (ss -lntup), or pin another port under publish:"
 	case says(err, "could not find an available", "all predefined address pools have been fully subnetted"):
-		return providers.Exhausted, "remove environments that are not needed: env gc"
+		return providers.Exhausted, "remove environments that are not needed: evenkeel gc"
 	case client.IsErrConnectionFailed(err), isRefused(err):
 		return providers.Unavailable, startDaemon
 	case errdefs.IsNotFound(err):

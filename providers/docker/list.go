@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"github.com/docker/docker/api/types/container"
-	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/network"
 
 	"github.com/containerd/errdefs"
@@ -56,15 +55,6 @@ type place struct {
 	forwards []box
 }
 
-func listFilter(words ...string) network.ListOptions {
-	f := filters.NewArgs()
-	for _, w := range words {
-		k, v, _ := strings.Cut(w, "=")
-		f.Add(k, v)
-	}
-	return network.ListOptions{Filters: f}
-}
-
 // look lists the containers of an environment, or of all where env is "". It costs one call.
 func (p *provider) look(ctx context.Context, env string) (place, error) {
 	all, err := p.ContainerList(ctx, container.ListOptions{All: true, Filters: byLabels(env, "")})
@@ -100,9 +90,6 @@ func (l place) find(name string) *box {
 func (l place) forwardsOf(id string) []box {
 	return slices.DeleteFunc(slices.Clone(l.forwards), func(b box) bool { return b.Labels[labelMachine] != id })
 }
-
-// making reports that it was never started; whole machines were.
-func (b box) making() bool { return b.State == container.StateCreated }
 
 func (p *provider) state(b box) providers.State {
 	switch b.State {

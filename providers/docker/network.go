@@ -69,7 +69,7 @@ func (p *provider) findOrMakeNetwork(ctx context.Context, spec providers.Spec) (
 	return network.Summary{}, &coded{
 		providers.Exhausted,
 		fmt.Errorf("all %d networks of %s are in use", count, p.config.Subnets),
-		"remove environments that are not needed (env gc), or give more: config: {subnets: ...}",
+		"remove environments that are not needed (evenkeel gc), or give more: config: {subnets: ...}",
 	}
 }
 

@@ -5,6 +5,7 @@ package docker
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -72,7 +73,7 @@ func pipeTo(cmd *exec.Cmd, host string) (net.Conn, error) {
 // Read says, instead of that there is nothing to read, why there is nothing: ssh could not log in, or found no docker.
 func (p *pipe) Read(b []byte) (int, error) {
 	n, err := p.Reader.Read(b)
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		if e := p.Close(); e != nil {
 			err = e
 		}

@@ -23,7 +23,7 @@ func (p *provider) adopt(ctx context.Context, b box, spec providers.Spec) (provi
 		return providers.Machine{}, &coded{
 			providers.Conflict,
 			errors.New("one of that name exists with other cpus, memory, disk or image"),
-			"replace it: env up --replace",
+			"replace it: evenkeel up --replace",
 		}
 	}
 	n, err := p.networkOf(ctx, b)
@@ -47,7 +47,7 @@ func (p *provider) adopt(ctx context.Context, b box, spec providers.Spec) (provi
 func (p *provider) networkOf(ctx context.Context, b box) (network.Summary, error) {
 	list, err := p.networks(ctx, b.env())
 	if err == nil && len(list) == 0 {
-		err = &coded{providers.Conflict, errors.New("the network of its environment is gone"), "make it anew: env rebuild " + b.name()}
+		err = &coded{providers.Conflict, errors.New("the network of its environment is gone"), "make it anew: evenkeel rebuild " + b.name()}
 	}
 	return first(list), err
 }
@@ -79,7 +79,7 @@ func (p *provider) startMachine(ctx context.Context, id string) (providers.Machi
 		return providers.Machine{}, err
 	}
 	if s := p.state(b); s != providers.Running && s != providers.Stopped {
-		return providers.Machine{}, &coded{providers.Conflict, errors.New("it is not whole"), "make it: env up"}
+		return providers.Machine{}, &coded{providers.Conflict, errors.New("it is not whole"), "make it: evenkeel up"}
 	}
 	for _, f := range there.forwardsOf(id) {
 		hold, cancel := steady(ctx)

@@ -92,7 +92,7 @@ func (s *suite) checkMachine(t *testing.T, spec providers.Spec, m providers.Mach
 		t.Errorf("got state %q, want running", m.State)
 	}
 	_, dials := providers.As[providers.Dialer](s.p)
-	if _, _, err := net.SplitHostPort(m.SSH); err != nil && !(dials && m.SSH == "") {
+	if _, _, err := net.SplitHostPort(m.SSH); err != nil && (!dials || m.SSH != "") {
 		t.Errorf("got SSH address %q, want host:port", m.SSH)
 	}
 	checkData(t, spec, m)
