@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/evenkeel/evenkeel/envs"
 	"github.com/evenkeel/evenkeel/providers/ssh"
@@ -33,8 +34,8 @@ func (c *Core) Stop(ctx context.Context, names []string) ([]Machine, error) {
 	})
 }
 
-// Start starts machines that exist, suspended ones too, and ends with Settle on every running machine and health of the started. What does not exist is
-// NotFound; half-made or unfinished machines are Up's business.
+// Start starts machines that exist, suspended ones too, and ends with Settle on every running machine and health of the started. A named one that does not exist
+// is NotFound, as is an environment of which no machine does; half-made or unfinished machines are Up's business.
 func (c *Core) Start(ctx context.Context, names []string) (*Result, error) {
 	return c.wake(ctx, names, "start", func(s State) bool { return s != Running })
 }
@@ -51,10 +52,16 @@ func (c *Core) wake(ctx context.Context, names []string, op string, asleep func(
 	if err := c.usable(op, have); err != nil {
 		return nil, err
 	}
+	if len(names) == 0 { // what somebody left out of his `up` is not missed
+		picked = slices.DeleteFunc(slices.Clone(picked), func(m envs.Machine) bool { _, ok := have.now[m.Name]; return !ok })
+	}
 	for _, m := range picked {
 		if there, ok := have.now[m.Name]; !ok || there.State == Partial {
 			return nil, &Error{Code: NotFound, Op: op, Subject: "machine " + m.Name, Err: errors.New("it does not exist, or is half-made"), Hint: "evenkeel up"}
 		}
+	}
+	if len(picked) == 0 {
+		return nil, &Error{Code: NotFound, Op: op, Subject: "environment " + c.Plan.Env, Err: errors.New("none of its machines exists"), Hint: "evenkeel up"}
 	}
 	r := c.newRun()
 	defer r.close()
