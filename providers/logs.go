@@ -6,10 +6,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/evenkeel/evenkeel/envs"
 	"github.com/evenkeel/evenkeel/internal/bounded"
 	"github.com/evenkeel/evenkeel/providers/ssh"
 )
@@ -74,6 +76,12 @@ func (c *Core) Logs(ctx context.Context, names []string, o LogOptions, out func(
 	picked, have, err := c.pickFound(ctx, names)
 	if err != nil {
 		return err
+	}
+	if len(names) == 0 { // what was never made has nothing to say
+		picked = slices.DeleteFunc(slices.Clone(picked), func(p envs.Machine) bool { _, ok := have.now[p.Name]; return !ok })
+	}
+	if len(picked) == 0 {
+		return &Error{Code: NotFound, Op: "read", Subject: "journals of environment " + c.Plan.Env, Err: errors.New("none of its machines exists"), Hint: "evenkeel up"}
 	}
 	run, stop := context.WithCancel(ctx)
 	defer stop()
