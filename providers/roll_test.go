@@ -223,6 +223,24 @@ func TestAKindOfOneIsReplacedOnlyWithDowntimeOrBySurge(t *testing.T) {
 	}
 }
 
+// With what may be replaced nothing is begun either, and a machine that is sick is the only one of its kind all the same.
+func TestAKindOfOneIsRefusedBeforeAnythingElseIsReplaced(t *testing.T) {
+	at := world(t, served)
+	only := healthy("1")
+	only.Name, only.Kind = "api-1", "api"
+	up(t, at(healthy("1"), healthy("2"), only), providers.UpOptions{})
+	for name, o := range map[string]providers.RollOptions{"one at a time": {}, "all at once": {Max: 9}} {
+		for _, m := range []envs.Machine{only, sick(only)} {
+			c := at(healthy("1"), healthy("2"), m)
+			w := watch(c)
+			if _, err := c.Rebuild(t.Context(), []string{"web", "api"}, o); providers.CodeOf(err) != providers.Denied || !strings.Contains(err.Error(), "it is the only api") {
+				t.Errorf("%s: got %v, want it refused", name, err)
+			}
+			w.want(t)
+		}
+	}
+}
+
 func TestSurgeServesThroughoutAndKeepsNamePortAndTrust(t *testing.T) {
 	at := world(t, served)
 	public := surging("1")

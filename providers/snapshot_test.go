@@ -169,7 +169,7 @@ func TestRestoreRefusesBeforeAnythingStops(t *testing.T) {
 	if _, err := c.Suspend(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.RestoreSnapshot(t.Context(), "first", ""); providers.CodeOf(err) != providers.Conflict {
+	if _, err := c.RestoreSnapshot(t.Context(), "first", ""); providers.CodeOf(err) != providers.Conflict || !strings.Contains(err.Error(), "what it holds in memory belongs to the disk as it is") {
 		t.Errorf("suspended: got %v", err)
 	}
 	if got := state(); got != providers.Suspended {

@@ -92,7 +92,8 @@ func (p *pair) core(k user) *providers.Core {
 	return &providers.Core{
 		Plan: &envs.Plan{
 			Env: p.env, Project: p.dbSpec.Labels[providers.LabelProject], TLS: true,
-			External: map[string]string{"web": net.JoinHostPort(p.web.Address, strconv.Itoa(openPort))},
+			// One by its address, one by a name that only the machine can resolve.
+			External: map[string]string{"web": net.JoinHostPort(p.web.Address, strconv.Itoa(openPort)), "mail": "db-1." + p.env + ":25"},
 			Access:   envs.Access{Keys: append(slices.Clone(k.jo.PublicKeys()), p.identity.PublicKeys()...), UserCA: []string{k.ca}},
 			Machines: []envs.Machine{{
 				Name: "db-1", Kind: "db", Image: p.h.Image.Recipe, ImageKey: p.h.Image.Key, CPUs: p.dbSpec.CPUs, Memory: p.dbSpec.Memory, Disk: p.dbSpec.Disk,
@@ -110,8 +111,8 @@ func (p *pair) core(k user) *providers.Core {
 	}
 }
 
-// up runs the core and wants the action for db-1.
-func (p *pair) up(t *testing.T, c *providers.Core, want providers.Action) {
+// up runs the core and wants the action for db-1. It returns why.
+func (p *pair) up(t *testing.T, c *providers.Core, want providers.Action) (reasons []string) {
 	t.Helper()
 	result, err := c.Up(t.Context(), providers.UpOptions{})
 	if err != nil {
@@ -122,6 +123,10 @@ func (p *pair) up(t *testing.T, c *providers.Core, want providers.Action) {
 		t.Errorf("got changes %+v, want %s of db-1", result.Changes, want)
 	}
 	p.db = p.list(t, p.p, p.env)[0]
+	if i >= 0 {
+		reasons = result.Changes[i].Reasons
+	}
+	return reasons
 }
 
 // laid makes db-1 anew with the core: its disk has what was written before the rebuild, and on it lies what the definition says.
@@ -171,6 +176,7 @@ func (p *pair) wantLaid(t *testing.T) {
 		`stat -c "%a %U" ` + providers.PathSecrets + ` && ls -A ` + providers.PathSecrets:    "700 root\nOLD\nTOKEN",
 		`getent hosts db | while read -r address _; do echo "$address"; done`:                p.db.Address,
 		`getent hosts web | while read -r address _; do echo "$address"; done`:               p.web.Address,
+		`getent hosts mail | while read -r address _; do echo "$address"; done`:              p.db.Address,
 		`cat ` + pgMount + `/link && stat -c %a ` + pgMount + `/base ` + pgMount + `/base/1`: "row\n700\n600",
 	} {
 		if got := command(t, p.dbShell, "sudo -n sh -c "+ssh.Quote(line)); got != want {
@@ -236,16 +242,39 @@ func laidStays(t *testing.T, p *pair) {
 	p.wantLaid(t)
 }
 
-// laidGoes takes out of the definition what was in it.
+// codeComesBack changes the project's code on db-1, where it is kept alike with the user's.
+func (p *pair) codeComesBack(t *testing.T) {
+	if !p.h.Plugin.Traits.Local {
+		return
+	}
+	command(t, p.dbShell, "cd "+appMount+" && echo of the machine >there && rm hello")
+	p.up(t, p.core(p.user), providers.Settle)
+	if got, err := os.ReadFile(filepath.Join(p.user.code, "there")); string(got) != "of the machine\n" {
+		t.Errorf("what the machine wrote comes to %q, %v", got, err)
+	}
+	if _, err := os.Stat(filepath.Join(p.user.code, "hello")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("what the machine deleted is still there: %v", err)
+	}
+}
+
+// laidGoes takes out of the definition what was in it. A service that reads the settings is restarted, one that does not is left alone.
 func laidGoes(t *testing.T, p *pair) {
 	p.up(t, p.core(p.user), providers.Same)
+	p.codeComesBack(t)
 	less := p.core(p.user)
 	less.Plan.TLS = false
+	delete(less.Plan.External, "mail")
 	db := &less.Plan.Machines[0]
+	db.RestartOn = map[string][]string{"settings": {"ssh"}, "data": {"nftables"}}
 	db.Settings, db.Secrets = map[string]string{"GREETING": "bye"}, map[string]envs.Secret{"TOKEN": {Env: "TOKEN"}}
 	less.Secrets = envs.Values{"db-1": {"TOKEN": envs.NewValue([]byte("new"))}}
 	less.Plan.Access = envs.Access{Keys: p.identity.PublicKeys()}
-	p.up(t, less, providers.Settle)
+	if said := strings.Join(p.up(t, less, providers.Settle), "; "); !strings.Contains(said, "restarted ssh") || strings.Contains(said, "nftables") {
+		t.Errorf("got %q, want ssh restarted, and that alone", said)
+	}
+	if got := command(t, p.dbShell, "grep mail /etc/hosts || true"); got != "" {
+		t.Errorf("got %q for a name that stands for nothing any more", got)
+	}
 	line := `cat ` + providers.PathSettings + ` && for f in ` + providers.PathSecrets + `*; do echo "$f $(cat "$f")"; done`
 	if got, want := command(t, p.dbShell, "sudo -n sh -c "+ssh.Quote(line)), "GREETING=\"bye\"\n"+providers.PathSecrets+"TOKEN new"; got != want {
 		t.Errorf("got %q, want %q", got, want)
