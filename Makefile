@@ -3,6 +3,7 @@ SHELL      = /bin/bash -euo pipefail
 GO        ?= go
 LINT       = $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/evenkeel-dev/bin/golangci-lint
 LINT_AT    = v2.15.0
+ACTIONLINT = $(dir $(LINT))actionlint
 PREFIX    ?= /usr/local
 PROVIDERS  = $(notdir $(wildcard cmd/env-provider-*))
 
@@ -42,9 +43,13 @@ conformance: build ## make conformance PROVIDER=libvirt
 $(LINT):
 	GOBIN=$(dir $@) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_AT)
 
-lint: $(LINT) ## gofmt, vet, golangci-lint, the import rule
+$(ACTIONLINT):
+	GOBIN=$(dir $@) $(GO) install github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+
+lint: $(LINT) $(ACTIONLINT) ## gofmt, vet, golangci-lint, the import rule, the templates for CI
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
 	$(LINT) run ./...
+	PATH="$(dir $(ACTIONLINT)):$$PATH" EVENKEEL_TEST_REQUIRE=actionlint $(GO) test -count=1 ./test/ci/
 
 generate: ## the protocol's Go code
 	$(GO) generate ./providers/plugin/...

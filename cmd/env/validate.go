@@ -31,6 +31,8 @@ type validation struct {
 	Valid    bool         `json:"valid"`
 	Env      string       `json:"env,omitempty"`
 	Problems problem.List `json:"problems"`
+	// Images are the keys of the images that the definition names, by recipe; "" where there is no lock. They are the same in every tier.
+	Images map[string]string `json:"images,omitempty"`
 }
 
 func runValidate(_ context.Context, c *call) error {
@@ -48,6 +50,12 @@ func runValidate(_ context.Context, c *call) error {
 	}
 	v.Problems = append(v.Problems, problems...)
 	if def != nil {
+		v.Images = map[string]string{}
+		for recipe, r := range def.Recipes {
+			if r != nil {
+				v.Images[recipe] = r.Key()
+			}
+		}
 		plan, err := c.planOf(def, c.flag.Bool("locked"))
 		list, ok := errors.AsType[problem.List](err)
 		if err != nil && !ok {
