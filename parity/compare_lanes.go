@@ -2,7 +2,10 @@
 
 package parity
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // LaneRule says that facts which match are not compared everywhere, and why. docs/lanes.md is this table for readers; a test holds them together.
 type LaneRule struct {
@@ -193,6 +196,20 @@ func ofKernel(section, key string) bool {
 		return strings.HasPrefix(key, "kernel") || strings.HasPrefix(key, "reboot")
 	case "packages":
 		return strings.HasPrefix(key, "linux-image-") || strings.HasPrefix(key, "linux-headers-")
+	case "units":
+		return slices.Contains(kernelUnits, key)
+	case "time":
+		return key == "kept_by"
 	}
 	return false
 }
+
+// kernelUnits serve the kernel: its devices, its clock, its audit, the blocks of its disks. Their own conditions keep them from starting in containers.
+var kernelUnits = []string{
+	"chrony.service", "fstrim.timer", "ntpsec.service", "systemd-journald-audit.socket", "systemd-timesyncd.service",
+	"systemd-udevd-control.socket", "systemd-udevd-kernel.socket", "systemd-udevd.service",
+}
+
+// ofEngine reports whether a fact of a machine that runs its host's kernel is what its engine made before its first process, which may mount nothing: such
+// machines are compared in it among themselves, within a tier.
+func ofEngine(section string) bool { return section == "mounts" }

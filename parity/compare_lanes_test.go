@@ -26,8 +26,9 @@ program's own (` + "`parity.LaneRules`" + `); the first rule that matches a fact
 - **volatile**: recorded only.
 - **stable**: an exception from a rule below it.
 
-Machines that run their host's kernel (containers) are not compared in sysctl, modules, cmdline, boot and the kernel's packages with machines that have one of their own; a
-report says so once.
+Machines that run their host's kernel (containers) are not compared with machines that have one of their own in sysctl, modules, cmdline, boot, the kernel's packages, and in the units that serve
+the kernel, which do not start in containers: udev (devices), timesyncd, chrony and ntpsec (the clock), journald's audit socket, fstrim (` + "`" + `parity.ofKernel` + "`" + `). What is mounted where is made by their engine from outside; they
+are compared in it among themselves, within a tier. A report says so once.
 
 | section/key | lane | why |
 |---|---|---|

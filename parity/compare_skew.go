@@ -86,7 +86,7 @@ func (c *Comparison) kernels(of []*column, ref *column) {
 			if ref.hostKernel {
 				tier = ref.Tier
 			}
-			c.note("%s: its machines run their host's kernel, so kernel, modules, sysctl and boot are not compared", tier)
+			c.note("%s: its machines run their host's kernel, so kernel, modules, sysctl, boot, mounts and what serves the kernel (devices, clock, audit) are not compared", tier)
 		}
 		if otherSystem(ref, col) {
 			c.note("%s: its machines %s have another package manager (%s) than those of %s (%s), so packages and archives are not compared by name",
@@ -204,7 +204,7 @@ func (c *Comparison) expected(ref, col *column, section, key string) bool {
 
 // incomparable reports whether a fact of two columns is no matter of same or different: one of them is its host's, or they are of different systems.
 func incomparable(ref, col *column, section, key string) bool {
-	return col.hostKernel != ref.hostKernel && ofKernel(section, key) || otherSystem(ref, col) && byManager(section)
+	return col.hostKernel != ref.hostKernel && (ofKernel(section, key) || ofEngine(section)) || otherSystem(ref, col) && byManager(section)
 }
 
 // otherSystem reports whether two columns surely have different package managers.

@@ -246,6 +246,25 @@ func TestHostKernelIsSaidOnce(t *testing.T) {
 	}
 }
 
+// TestWhatServesTheKernelIsNoDifferenceOfContainers: units and mounts that only a machine with a kernel of its own can have. What else it runs is compared, and
+// containers of one tier are compared in their mounts, too.
+func TestWhatServesTheKernelIsNoDifferenceOfContainers(t *testing.T) {
+	b := plainBox().with("units", "nginx.service", "enabled active").with("mounts", "/srv", "ext4 rw")
+	machine := b.with("units", "systemd-udevd.service", "static active").with("units", "systemd-timesyncd.service", "enabled active").with("time", "kept_by", "systemd-timesyncd").with("mounts", "/sys", "sysfs rw")
+	inside := b.with("units", "systemd-timesyncd.service", "enabled skipped").with("time", "kept_by", "nothing").with("mounts", "/sys", "sysfs ro").with("mounts", "/etc/hosts", "ext4 rw")
+	container := func(name string, b box) parity.Snapshot {
+		s := snap("ci", name, b)
+		s.Subject.HostKernel = true
+		return s
+	}
+	p := parity.Policy{Baseline: "production"}
+	wantRows(t, compare(t, p, snap("production", "web-1", machine), container("web-1", inside)))
+	wantRows(t, compare(t, p, snap("production", "web-1", machine), container("web-1", inside.with("units", "nginx.service", "enabled failed"))),
+		"skew units/nginx.service: ci-webA=different(enabled failed)")
+	wantRows(t, compare(t, p, snap("production", "web-1", machine), container("web-1", inside), container("web-2", inside), container("web-3", inside.with("mounts", "/srv", "tmpfs rw"))),
+		"skew mounts//srv in ci: ci-webB=different(tmpfs rw)")
+}
+
 // trap: secrets masked with different keys compare unknown.
 func TestMaskedValuesOfDifferentKeysAreUnknown(t *testing.T) {
 	b := plainBox().with("settled", "x", "y")

@@ -172,6 +172,9 @@ func (vs *views) make(section *Section, s *Snapshot) seen {
 		if lane != Stable && lane != Place || s.Subject.HostKernel && ofKernel(section.Name, item.Key) {
 			continue
 		}
+		if lane == Stable && s.Subject.HostKernel && ofEngine(section.Name) {
+			lane = Place
+		}
 		if lane == Stable && item.Body == "" && strings.TrimSuffix(section.Name, OwnSuffix) == "etc" && appended(item.Key) {
 			lane = Place // Settle adds to it: without its text nothing can be said between tiers
 		}
