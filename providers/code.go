@@ -165,7 +165,17 @@ func (c *Core) bring(ctx context.Context, client *ssh.Client, m envs.Machine, co
 		if err != nil {
 			return CodeResult{}, err
 		}
-		return CodeResult{Result: *res}, nil
+		done := CodeResult{Result: *res}
+		// An editor saved meanwhile, or another machine brought the same file: that is no conflict to ask somebody about.
+		if slices.ContainsFunc(res.Conflicts, func(x sync.Conflict) bool { return x.Again }) {
+			if res, err = sync.Sync(ctx, client, pair, o); err != nil {
+				return done, err
+			}
+			again := CodeResult{Result: *res}
+			again.add(done)
+			done = again
+		}
+		return done, nil
 	}
 	commit, err := c.commit(ctx, code)
 	if err != nil {

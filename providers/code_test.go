@@ -177,6 +177,37 @@ func TestADirtyTreeStopsNoRunHalfWay(t *testing.T) {
 	}
 }
 
+// Each of the machines has the same new file, and what one brings here the other finds changed under its hands.
+func TestWhatTwoMachinesBringAlikeIsNoConflict(t *testing.T) {
+	dir, _ := project(t)
+	one, two := coded(dir), coded(dir)
+	two.Name = "web-2"
+	at := world(t, nil)
+	state := t.TempDir()
+	core := func() *providers.Core {
+		c := at(one, two)
+		c.CodeDir = state
+		return c
+	}
+	c := core()
+	res := up(t, c, providers.UpOptions{})
+	for range 3 {
+		for _, m := range res.Machines {
+			on(t, c, m, "cd /srv/app && for i in $(seq 40); do echo $i >made-$i; done")
+		}
+		again := up(t, core(), providers.UpOptions{})
+		for _, r := range again.Code {
+			if len(r.Conflicts) > 0 {
+				t.Errorf("%s: got conflicts %+v", r.Machine, r.Conflicts)
+			}
+		}
+		for _, m := range res.Machines {
+			on(t, c, m, "rm -f /srv/app/made-*")
+		}
+		up(t, core(), providers.UpOptions{})
+	}
+}
+
 func TestSyncBringsOneMachinesChangesToAllInOneCall(t *testing.T) {
 	dir, _ := project(t)
 	one, two := coded(dir), coded(dir)

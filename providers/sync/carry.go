@@ -162,7 +162,7 @@ func reason(left map[string]string, name string) (why string, ok bool) {
 
 // failed tells of a path that could not be carried. The next sync tries again.
 func (w *work) failed(res *Result, p, why string) {
-	c := Conflict{Path: p, Why: why}
+	c := Conflict{Path: p, Why: why, Again: true}
 	if e, ok := w.here[p]; ok && e.Kind == file {
 		c.Host = timeOf(e.Time)
 	}

@@ -44,6 +44,8 @@ type Conflict struct {
 	// When each side was changed; zero: it was deleted, or that is not known.
 	Host    time.Time `json:"host,omitzero"`
 	Machine time.Time `json:"machine,omitzero"`
+	// Again: it could not be carried over this time; the next sync may do it, or find that both sides are alike.
+	Again bool `json:"-"`
 }
 
 // change is how one side stands to the baseline.
