@@ -233,6 +233,9 @@ func TestSyncBringsOneMachinesChangesToAllInOneCall(t *testing.T) {
 	if _, err := c.Down(t.Context(), true); err != nil || kept() != 0 {
 		t.Errorf("down left %d baselines, %v", kept(), err)
 	}
+	if left, err := os.ReadDir(filepath.Join(c.CodeDir, "sync")); err != nil || len(left) > 0 {
+		t.Errorf("down left %v, %v", left, err)
+	}
 	c.Plugin.Traits.Local = false
 	if _, err := c.SyncCode(t.Context(), nil, ""); providers.CodeOf(err) != providers.Unsupported {
 		t.Errorf("elsewhere: got %v, want it unsupported", err)

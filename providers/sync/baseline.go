@@ -80,12 +80,42 @@ func Forget(dir, env string) error {
 		return fmt.Errorf("cannot forget what was synced: %w", err)
 	}
 	var errs []error
-	for _, f := range list { // locks stay: somebody may hold one
-		if name := f.Name(); strings.HasPrefix(name, env+"@") && !strings.HasSuffix(name, ".lock") {
-			errs = append(errs, os.Remove(filepath.Join(dir, "sync", name)))
+	for _, f := range list {
+		file := filepath.Join(dir, "sync", f.Name())
+		switch {
+		case !strings.HasPrefix(f.Name(), env+"@"):
+		case strings.HasSuffix(file, ".lock"):
+			errs = append(errs, forgetLock(file))
+		default:
+			if err := os.Remove(file); !errors.Is(err, os.ErrNotExist) {
+				errs = append(errs, err)
+			}
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// forgetLock removes a lock that nobody holds. Who waits for it sees that it went.
+func forgetLock(file string) error {
+	f, err := os.Open(file)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil || !isAt(f, file) {
+		return nil // somebody else's now
+	}
+	return os.Remove(file)
+}
+
+// isAt: file is still the name of f.
+func isAt(f *os.File, file string) bool {
+	a, err := f.Stat()
+	b, err2 := os.Stat(file)
+	return err == nil && err2 == nil && os.SameFile(a, b)
 }
 
 // hold waits until nobody else syncs with the baseline in file. The kernel lets go when this process ends.
@@ -93,22 +123,21 @@ func hold(ctx context.Context, file string) (release func(), err error) {
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return nil, fmt.Errorf("cannot keep what was synced: %w", err)
 	}
-	f, err := os.OpenFile(file+".lock", os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("cannot keep what was synced: %w", err)
-	}
 	for {
-		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if err == nil {
+		f, err := os.OpenFile(file+".lock", os.O_RDWR|os.O_CREATE, 0o600)
+		if err != nil {
+			return nil, fmt.Errorf("cannot keep what was synced: %w", err)
+		}
+		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil && isAt(f, file+".lock") {
 			return func() { _ = f.Close() }, nil
 		}
-		if !errors.Is(err, syscall.EWOULDBLOCK) {
-			_ = f.Close()
+		_ = f.Close() // another's, or one that Forget removed meanwhile
+		if err != nil && !errors.Is(err, syscall.EWOULDBLOCK) {
 			return nil, fmt.Errorf("cannot lock %s: %w", file, err)
 		}
 		select {
 		case <-ctx.Done():
-			_ = f.Close()
 			return nil, context.Cause(ctx)
 		case <-time.After(50 * time.Millisecond):
 		}

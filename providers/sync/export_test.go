@@ -31,6 +31,9 @@ func ParseScan(r io.Reader) (paths []string, links map[string]string, err error)
 	return paths, links, nil
 }
 
+// Hold waits until nobody else syncs with the baseline in file.
+func Hold(ctx context.Context, file string) (release func(), err error) { return hold(ctx, file) }
+
 // WatchHost tells of changes in dir until ctx ends: as the system does, or where polls, as where the system's watches are used up.
 func WatchHost(ctx context.Context, dir string, polls bool, note func(string)) (changed <-chan struct{}, run func(), err error) {
 	w, err := newHostWatch(ctx, dir)
