@@ -129,6 +129,7 @@ type Tier struct {
 	RebuildAfter time.Duration          `json:"rebuild_after,omitempty"` // how old machines may get here; 0: as elsewhere said
 	Audit        bool                   `json:"audit,omitempty"`         // an audit that cannot list its machines is incomplete
 	Local        bool                   `json:"local,omitempty"`         // env.local.yaml changes it; where it changes the provider there is no Config
+	Line         int                    `json:"-"`                       // where it begins in the definition's file, from 1; 0: not known
 }
 
 // Override is what a tier may change of a kind; zero values leave it.

@@ -230,6 +230,7 @@ func (l *loader) finishTiers(chosen *strictyaml.Node) {
 		if len(t.Machines) == 0 {
 			t.Machines = nil
 		}
+		t.Line = t.at.Place().Line
 		l.def.Tiers[name] = t.Tier
 	}
 	l.def.Default = chosen.Line()

@@ -226,6 +226,9 @@ func (c *Comparison) finish(row *Row, columns []*column, severities []SeverityRu
 	if row.Fix == "" {
 		row.Fix = c.policy.fixOf(row, columns)
 	}
+	if row.File == "" {
+		row.File, row.Line = c.policy.placeOf(row, columns)
+	}
 }
 
 // maxRows bounds a report; a machine that makes up facts must not make it grow.

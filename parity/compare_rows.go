@@ -56,6 +56,24 @@ func (p *Policy) fixOf(row *Row, columns []*column) string {
 	return "rebuild what differs (`evenkeel rebuild NAME --tier TIER`); if it is meant, say it under tiers of env.yaml, or waive it: `evenkeel audit --accept FILE`"
 }
 
+// placeOf is where a row of one tier, or one that differs in one tier alone, is said to be otherwise: the tier's place in the definition. "": it is not known, or there are several.
+func (p *Policy) placeOf(row *Row, columns []*column) (file string, line int) {
+	tier := row.Tier
+	for i, cell := range row.Cells {
+		if row.Tier != "" || !cell.differs() {
+			continue
+		}
+		if tier != "" && tier != columns[i].Tier {
+			return "", 0
+		}
+		tier = columns[i].Tier
+	}
+	if t := p.tier(tier); t != nil && t.Line > 0 && p.File != "" {
+		return p.File, t.Line
+	}
+	return "", 0
+}
+
 // rebuild is the command for few machines, and words for many.
 func rebuild(machines []string, tier string) string {
 	if len(machines) <= 4 {

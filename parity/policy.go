@@ -4,6 +4,7 @@ package parity
 
 import (
 	"maps"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -29,6 +30,8 @@ type Policy struct {
 	Baseline string // a tier; "": the first of Tiers, else the first of the snapshots by name
 	// Tiers are those that were asked for, in the definition's order.
 	Tiers []TierPolicy
+	// File is the definition's, relative to the project: where tiers are said, and what differs in one may be allowed. "": reports point nowhere.
+	File string
 	// Undefined: no definition is at hand, so no advice may say what one would be needed for.
 	Undefined bool
 	// PromoteWithin is how long a newer image of one recipe may run in one tier before its absence elsewhere is a finding; 0: not at all.
@@ -51,6 +54,8 @@ type Policy struct {
 // TierPolicy is what is known of one tier.
 type TierPolicy struct {
 	Name string
+	// Line is where the tier begins in Policy.File; 0: not known.
+	Line int
 	// ReadOnly: the machines exist already, and nothing of ours changes them; so no advice may say that it does.
 	ReadOnly bool
 	// Unlisted says why the tier's machines could not be listed from here; "" where they were.
@@ -103,7 +108,7 @@ func PolicyOf(def *envs.Definition, tiers []string, at time.Time) (Policy, probl
 	problems := def.CheckWaivers(at)
 	p := Policy{
 		At: at, Project: def.ID, Name: def.Name, Baseline: def.Parity.Baseline, PromoteWithin: def.Parity.PromoteWithin, Waivers: def.Parity.Waivers,
-		Recipes: map[string]string{}, Manifests: map[string]*images.Manifest{},
+		Recipes: map[string]string{}, Manifests: map[string]*images.Manifest{}, File: filepath.Base(def.File),
 	}
 	for _, s := range def.Parity.Severity {
 		p.Severities = append(p.Severities, SeverityRule{s.Match, Severity(s.Severity)})
@@ -122,7 +127,7 @@ func PolicyOf(def *envs.Definition, tiers []string, at time.Time) (Policy, probl
 			problems = append(problems, wrong...)
 			continue
 		}
-		t := TierPolicy{Name: name, ReadOnly: envs.ReadOnly(def.Tiers[name].Provider), Required: asked || def.Tiers[name].Audit, External: plan.External, Planned: map[string]string{}, RebuildAfter: map[string]time.Duration{}}
+		t := TierPolicy{Name: name, Line: def.Tiers[name].Line, ReadOnly: envs.ReadOnly(def.Tiers[name].Provider), Required: asked || def.Tiers[name].Audit, External: plan.External, Planned: map[string]string{}, RebuildAfter: map[string]time.Duration{}}
 		for _, m := range plan.Machines {
 			t.Planned[m.Name] = m.Kind
 			t.RebuildAfter[m.Kind] = def.RebuildAfter(name, m.Kind)

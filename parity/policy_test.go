@@ -52,6 +52,21 @@ parity:
 	if p.Project != "7f3a9c" || p.Baseline != "production" || p.PromoteWithin != 7*24*time.Hour || len(p.Tiers) != 2 || len(p.Severities) != 2 || p.Recipes["web"] != "web.yaml" {
 		t.Errorf("got %+v", p)
 	}
+	// What differs in one tier is said there; of what differs in several there is no one place.
+	b := plainBox()
+	other := b.with("sysctl", "vm.swappiness", "1")
+	for _, c := range []struct {
+		file string
+		line int
+		list []parity.Snapshot
+	}{{"env.yaml", 7, []parity.Snapshot{snap("production", "web-1", b), snap("ci", "web-1", other)}}, {"env.yaml", 8, []parity.Snapshot{snap("production", "web-1", b), snap("production", "web-2", b), snap("production", "web-3", other)}},
+		{"", 0, []parity.Snapshot{snap("production", "web-1", b), snap("production", "web-2", b), snap("production", "web-3", other), snap("ci", "web-1", other)}}} {
+		for _, row := range compare(t, p, c.list...).Rows {
+			if row.Section == "sysctl" && (row.File != c.file || row.Line != c.line) {
+				t.Errorf("%s is at %s:%d, want %s:%d", row.Key, row.File, row.Line, c.file, c.line)
+			}
+		}
+	}
 	day := 24 * time.Hour
 	ci, production := p.Tiers[0], p.Tiers[1]
 	if ci.RebuildAfter["web"] != day || ci.RebuildAfter["db"] != 30*day || production.RebuildAfter["web"] != 20*day || production.RebuildAfter["db"] != 20*day {
