@@ -41,6 +41,13 @@ type Comparison struct {
 	manifests  map[string]*manifestIndex
 	checked    Checked
 	notes      []string
+	unasked    map[unasked]int // machines
+}
+
+// unasked is a section that others of their kind have, and a column's machines were not asked for.
+type unasked struct {
+	column  int
+	section string
 }
 
 // machineID names a machine among all: by tier, project and environment, since names repeat.
@@ -161,7 +168,7 @@ func (c *Comparison) Report() (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.notes = nil
+	c.notes, c.unasked = nil, map[unasked]int{}
 	r := &Report{
 		Format: 1, At: c.policy.At.UTC().Truncate(time.Second), Project: c.policy.Project, Name: c.policy.Name, Commit: c.policy.Commit, Baseline: baseline, Tool: c.policy.Tool,
 		Collectors: slices.Sorted(maps.Keys(c.collectors)), Checked: c.checked,
@@ -206,6 +213,9 @@ func (c *Comparison) Report() (*Report, error) {
 		r.Checked.Unlisted += truth(t.Required && t.Unlisted != "")
 	}
 	r.Checked.Tiers, r.Checked.Machines = len(tiers), len(c.machines)
+	for _, machines := range c.unasked { // not the same as having nothing
+		r.Checked.Unknown += machines
+	}
 	r.Notes = c.notes
 	return r, nil
 }

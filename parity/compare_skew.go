@@ -106,7 +106,7 @@ func (c *Comparison) differences(columns, of []*column, ref *column, tier string
 	var rows []Row
 	for _, section := range slices.Sorted(maps.Keys(sections)) {
 		if !place {
-			if row, unknown := unreadRow(columns, of, ref, section, tier); unknown {
+			if row, unknown := c.unreadRow(columns, of, ref, section, tier); unknown {
 				rows = append(rows, row)
 			}
 		}
@@ -284,7 +284,7 @@ func cellBeside(col, ref *column, section, key string, want *fact) Cell {
 }
 
 // unreadRow is the row of a section that some columns could not read, while others could.
-func unreadRow(columns, of []*column, ref *column, section, tier string) (Row, bool) {
+func (c *Comparison) unreadRow(columns, of []*column, ref *column, section, tier string) (Row, bool) {
 	row := Row{Kind: Skew, Section: section, Key: "*", Machines: ref.Kind, Tier: tier, Severity: Info, Cells: make([]Cell, len(columns))}
 	any := false
 	for _, col := range of {
@@ -298,6 +298,7 @@ func unreadRow(columns, of []*column, ref *column, section, tier string) (Row, b
 			cell.State, cell.Value = Unknown, clipValue(v.unknown)
 		case v == nil && !col.collects(section) && !incomparable(ref, col, section, ""):
 			any = true
+			c.unasked[unasked{col.index, section}] = col.Count
 			cell.State, cell.Value = Unknown, "another collector, or an older snapshot"
 		}
 		row.Cells[col.index] = cell

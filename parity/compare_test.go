@@ -198,8 +198,14 @@ func TestUnknownIsNeitherSameNorAbsent(t *testing.T) {
 	// One that was not even asked for it.
 	r = compare(t, parity.Policy{Baseline: "production"}, snap("production", "web-1", b), snap("staging", "web-1", plainBox()))
 	wantRows(t, r, "skew sudoers/* (no finding): staging-webA=unknown(another collector, or an older snapshot)")
+	if r.Complete() || r.Checked.Unknown != 1 || !strings.HasPrefix(r.Verdict(), "INCOMPLETE") {
+		t.Errorf("%q with %d unknown, where staging was not asked for sudoers", r.Verdict(), r.Checked.Unknown)
+	}
 	r = compare(t, parity.Policy{Baseline: "production"}, snap("production", "web-1", plainBox()), snap("staging", "web-1", b))
 	wantRows(t, r, "skew sudoers/* (no finding): production-webA=unknown(another collector, or an older snapshot)")
+	if r.Complete() || r.Checked.Unknown != 1 {
+		t.Errorf("%q with %d unknown, where production was not asked for sudoers", r.Verdict(), r.Checked.Unknown)
+	}
 	// Nor is it a variant with one that was asked and has none.
 	none := snap("staging", "web-1", plainBox().with("sudoers", "x", "").without("sudoers", "x"))
 	r = compare(t, parity.Policy{Baseline: "production"}, snap("production", "web-1", b), none, snap("staging", "web-2", plainBox()))

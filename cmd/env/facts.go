@@ -92,7 +92,7 @@ func runFacts(ctx context.Context, c *call) (err error) {
 	return f.show()
 }
 
-// chosen reads --section.
+// chosen reads --section. With a section comes what each machine has of its own of it, as audit and compare do it.
 func (f *factsOf) chosen() error {
 	text := f.flag.String("section")
 	if text == "" {
@@ -111,9 +111,11 @@ func (f *factsOf) chosen() error {
 			}
 			return err
 		}
-		if !slices.Contains(f.sections, name) {
-			f.sections = append(f.sections, name)
-			f.groups = append(f.groups, collectors.All()[i])
+		for _, g := range collectors.All() {
+			if (g.Name == known[i] || g.Name == known[i]+parity.OwnSuffix) && !slices.Contains(f.sections, g.Name) {
+				f.sections = append(f.sections, g.Name)
+				f.groups = append(f.groups, g)
+			}
 		}
 	}
 	slices.SortFunc(f.groups, func(a, b collectors.Group) int { return strings.Compare(a.Name, b.Name) })
