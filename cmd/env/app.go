@@ -86,7 +86,11 @@ func runHere(args []string) int {
 		if f := app.atOnce.Load(); f != nil {
 			(*f)()
 		}
-		fmt.Fprintln(os.Stderr, "evenkeel: stopped at once; `evenkeel up` or `evenkeel down` settles what is left")
+		left := "`evenkeel up` or `evenkeel down` settles what is left"
+		if len(args) > 0 && args[0] == "run" {
+			left = "its copy expires, and `evenkeel gc` then removes it"
+		}
+		fmt.Fprintln(os.Stderr, "evenkeel: stopped at once; "+left)
 		os.Exit(exitInterrupted)
 	})
 	defer stop()

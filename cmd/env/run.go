@@ -180,9 +180,12 @@ const (
 	downTime      = 10 * time.Minute
 )
 
-// finish keeps artifacts and removes the copy, whatever came of it. why is what the bring-up came to, err that and the command; both are told here.
+// finish tells what came of it, keeps artifacts and removes the copy. why is what the bring-up came to, err that and the command. It returns what failed since.
 func (r *oneRun) finish(ctx context.Context, status int, ran bool, why, err error) (int, error) {
-	status, report := r.statusOf(ctx, status, err)
+	status, err = r.statusOf(ctx, status, err)
+	if err != nil { // at once: what follows takes a while
+		r.report(err)
+	}
 	failed := status != 0
 	after := context.WithoutCancel(ctx)
 	d, tell := r.show()
@@ -197,7 +200,7 @@ func (r *oneRun) finish(ctx context.Context, status int, ran bool, why, err erro
 	}
 	if openErr != nil {
 		late = append(late, openErr, r.leftBehind())
-		return orOurs(status), errors.Join(report, errors.Join(late...))
+		return orOurs(status), errors.Join(late...)
 	}
 	defer p.Close()
 	interrupted := ctx.Err() != nil && !errors.Is(context.Cause(ctx), errTimeout)
@@ -205,7 +208,7 @@ func (r *oneRun) finish(ctx context.Context, status int, ran bool, why, err erro
 		d.stop()
 		if expires, err := p.Expires(after); err == nil && !expires.IsZero() {
 			r.tell("%s is kept until %s: evenkeel status --tier %s --as %s, then evenkeel down --tier %s --as %s", p.Plan.Env, expires.Local().Format("15:04"), p.Plan.Tier, p.Copy(), p.Plan.Tier, p.Copy())
-			return status, errors.Join(report, errors.Join(late...))
+			return status, errors.Join(late...)
 		}
 	}
 	down, cancel := context.WithTimeout(after, downTime)
@@ -215,10 +218,10 @@ func (r *oneRun) finish(ctx context.Context, status int, ran bool, why, err erro
 	}
 	d.stop()
 	if err := errors.Join(late...); err != nil {
-		return orOurs(status), errors.Join(report, err)
+		return orOurs(status), err
 	}
 	r.tell("%s is removed", p.Plan.Env)
-	return status, report
+	return status, nil
 }
 
 func (r *oneRun) leftBehind() error {
