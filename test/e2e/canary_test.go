@@ -178,8 +178,8 @@ func TestNoSecretIsLeftAnywhereButInItsMachinesFile(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if got := listen(t, root, sources...); got != 13 {
-		t.Errorf("%d files hold a setting or a secret, want 13: a run's artifact does", got)
+	if got := listen(t, root, sources...); got != 16 {
+		t.Errorf("%d files hold a setting or a secret, want 16: a run's artifact does", got)
 	}
 	s.env[1] = "DB_SECRET="
 	run(1, "up", "-v")
