@@ -194,6 +194,7 @@ func TestWatchWaitsForAMachineThatRestarts(t *testing.T) {
 		}
 		return nil, errors.New("it is off")
 	}, r)
+	await(func(s sync.Seen) bool { return s.Result != nil && s.Result.Pushed == 1 }) // else both sides hold it, but nobody knows that they were alike
 	r.eventually("a=1")
 	client.Store(nil)
 	_ = r.client.Close()
