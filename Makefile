@@ -17,7 +17,7 @@ build: setup ## bin/evenkeel, bin/env (the same file), bin/env-provider-NAME
 	ln -f bin/evenkeel bin/env
 	$(GO) build -o bin/ $(PROVIDERS:%=./cmd/%)
 
-demo: build ## env up of the example: real virtual machines
+demo: build ## env up of the example: real virtual machines, then containers, and an audit of both
 	@test/demo.sh
 
 REAL = EVENKEEL_TEST_REAL=1 EVENKEEL_TEST_REQUIRE=libvirt,docker,shop $(GO) test -count=1 -v

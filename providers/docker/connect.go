@@ -20,8 +20,8 @@ import (
 // oldestAPI is docker 20.10's API: the first with cgroup namespaces, without which a machine's systemd would see other machines' processes.
 const oldestAPI = "1.41"
 
-// connectTime is ample: a daemon answers in milliseconds, ssh in a second or two.
-const connectTime = 20 * time.Second
+// connectTime is ample: a daemon answers in milliseconds, ssh in a second or two, an emulated machine in ten.
+const connectTime = 45 * time.Second
 
 // connect opens the connection, agrees on an API with the daemon and says whether it is near.
 func (p *provider) connect(ctx context.Context) (err error) {

@@ -56,7 +56,7 @@ func times(limit float64) target {
 
 func main() {
 	rounds := flag.Int("n", 5, "rounds of each comparison")
-	only := flag.String("only", "", "sections to run, separated by commas: handoff, vm, vagrant, image, ansible, fleet, reports")
+	only := flag.String("only", "", "sections to run, separated by commas: handoff, vm, docker, vagrant, image, ansible, fleet, reports")
 	out := flag.String("o", "bench.json", "where the figures go")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -84,7 +84,7 @@ func run(ctx context.Context, rounds int, only, out string) error {
 	sections := []struct {
 		name string
 		run  func(context.Context) error
-	}{{"handoff", b.handoff}, {"vm", b.virtualMachine}, {"vagrant", b.againstVagrant}, {"image", b.image}, {"ansible", b.againstAnsible}, {"fleet", b.fleet}, {"reports", b.reports}}
+	}{{"handoff", b.handoff}, {"vm", b.virtualMachine}, {"docker", b.docker}, {"vagrant", b.againstVagrant}, {"image", b.image}, {"ansible", b.againstAnsible}, {"fleet", b.fleet}, {"reports", b.reports}}
 	var failed []error
 	for _, s := range sections {
 		if only != "" && !slices.Contains(strings.Split(only, ","), s.name) {

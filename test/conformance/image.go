@@ -15,8 +15,16 @@ import (
 // imageVariable hands the key of the image to the process that the suite kills.
 const imageVariable = "EVENKEEL_TEST_IMAGE"
 
-// SmallImage builds the smallest image there is, with the artefacts that are asked for, in the user's own store: the next run finds it there.
+// SmallImage builds the smallest image there is, with the artefacts that are asked for.
 func SmallImage(t *testing.T, formats []images.Format) images.Image {
+	t.Helper()
+	img := BuildImage(t, "from: debian:12\n", formats)
+	t.Setenv(imageVariable, img.Key)
+	return img
+}
+
+// BuildImage builds the image of a recipe in the user's own store: the next run finds it there.
+func BuildImage(t *testing.T, text string, formats []images.Format) images.Image {
 	t.Helper()
 	dir, err := os.UserCacheDir()
 	if err != nil {
@@ -35,7 +43,7 @@ func SmallImage(t *testing.T, formats []images.Format) images.Image {
 	}
 	project := t.TempDir()
 	file := filepath.Join(project, "base.yaml")
-	if err := os.WriteFile(file, []byte("from: debian:12\n"), 0o644); err != nil {
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	recipe, problems, err := images.LoadRecipe(file, project)
@@ -55,6 +63,5 @@ func SmallImage(t *testing.T, formats []images.Format) images.Image {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Setenv(imageVariable, img.Key)
 	return img
 }
