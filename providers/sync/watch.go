@@ -62,6 +62,9 @@ func Watch(ctx context.Context, list []Watched, tell func(Seen)) error {
 			}
 			h, err := newHostWatch(ctx, p.From)
 			if err != nil {
+				for _, begun := range hosts {
+					begun.close()
+				}
 				return err
 			}
 			hosts[p.From] = h

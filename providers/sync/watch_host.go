@@ -37,6 +37,14 @@ func newHostWatch(ctx context.Context, dir string) (*hostWatch, error) {
 	return w, nil
 }
 
+// close ends a watch that does not run.
+func (w *hostWatch) close() {
+	if w.events != nil {
+		w.stopEvents()
+	}
+	_ = w.host.root.Close() // it was only read
+}
+
 func (w *hostWatch) stopEvents() {
 	_ = w.events.Close() // nothing was written
 	w.events = nil

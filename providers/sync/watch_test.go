@@ -117,6 +117,30 @@ func TestWatchCarriesChangesAsTheyHappen(t *testing.T) {
 	}
 }
 
+func TestAWatchThatCannotBeginLeavesNothingOpen(t *testing.T) {
+	dir := t.TempDir()
+	watches := func() (n int) {
+		list, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range list {
+			if to, err := os.Readlink("/proc/self/fd/" + f.Name()); err == nil && (to == "anon_inode:inotify" || to == dir) {
+				n++
+			}
+		}
+		return n
+	}
+	before := watches()
+	err := sync.Watch(t.Context(), []sync.Watched{{Machine: "web-1", Pairs: []sync.Pair{{From: dir}, {From: dir + "/absent"}}}}, func(sync.Seen) {})
+	if err == nil {
+		t.Error("a folder that is absent is watched")
+	}
+	if after := watches(); after != before {
+		t.Errorf("%d are open, %d were before", after, before)
+	}
+}
+
 // What was empty when the watch began, or was ignored then, is watched like all else.
 func TestWatchSeesWhatComesToBeInFoldersThatHeldNothingToSync(t *testing.T) {
 	for _, git := range []bool{true, false} {
