@@ -41,11 +41,11 @@ type Comparison struct {
 	manifests  map[string]*manifestIndex
 	checked    Checked
 	notes      []string
-	unasked    map[unasked]int // machines
+	gaps       map[gap]int // machines
 }
 
-// unasked is a section that others of their kind have, and a column's machines were not asked for.
-type unasked struct {
+// gap is something that is not known of machines of a column though no fact says so: a section that others of their kind have and they were not asked for, an age that has a limit.
+type gap struct {
 	column  int
 	section string
 }
@@ -168,7 +168,7 @@ func (c *Comparison) Report() (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.notes, c.unasked = nil, map[unasked]int{}
+	c.notes, c.gaps = nil, map[gap]int{}
 	r := &Report{
 		Format: 1, At: c.policy.At.UTC().Truncate(time.Second), Project: c.policy.Project, Name: c.policy.Name, Commit: c.policy.Commit, Baseline: baseline, Tool: c.policy.Tool,
 		Collectors: slices.Sorted(maps.Keys(c.collectors)), Checked: c.checked,
@@ -213,7 +213,7 @@ func (c *Comparison) Report() (*Report, error) {
 		r.Checked.Unlisted += truth(t.Required && t.Unlisted != "")
 	}
 	r.Checked.Tiers, r.Checked.Machines = len(tiers), len(c.machines)
-	for _, machines := range c.unasked { // not the same as having nothing
+	for _, machines := range c.gaps { // not the same as having nothing
 		r.Checked.Unknown += machines
 	}
 	r.Notes = c.notes

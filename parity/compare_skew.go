@@ -298,7 +298,7 @@ func (c *Comparison) unreadRow(columns, of []*column, ref *column, section, tier
 			cell.State, cell.Value = Unknown, clipValue(v.unknown)
 		case v == nil && !col.collects(section) && !incomparable(ref, col, section, ""):
 			any = true
-			c.unasked[unasked{col.index, section}] = col.Count
+			c.gaps[gap{col.index, section}] = col.Count
 			cell.State, cell.Value = Unknown, "another collector, or an older snapshot"
 		}
 		row.Cells[col.index] = cell

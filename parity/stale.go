@@ -55,6 +55,7 @@ func (c *Comparison) overAge(columns, of []*column, limit time.Duration) []Row {
 			}
 		}
 		instance.Cells[col.index] = cellOf(col, old.byAge(col), unknown.byWhy(col))
+		c.gaps[gap{col.index, "age"}] = truth(!col.Unreachable) * len(unknown.names) // a limit was set, and is not known to be kept
 		uptime.Cells[col.index] = cellOf(col, up.byAge(col), "")
 		c.imageAge(col, limit)
 	}

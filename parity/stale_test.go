@@ -85,7 +85,11 @@ func TestSkewedClocksAreNotJudged(t *testing.T) {
 	s.Skew = -301
 	wantRows(t, compare(t, limited(), s))
 	s.Subject.Created = time.Time{}
-	wantRows(t, compare(t, limited(), s), "stale age/instance in production (no finding): production-webA=unknown(1 of 1: web-1: its clock is off by 5 min)")
+	r := compare(t, limited(), s)
+	wantRows(t, r, "stale age/instance in production (no finding): production-webA=unknown(1 of 1: web-1: its clock is off by 5 min)")
+	if r.Complete() || r.Checked.Unknown != 1 {
+		t.Errorf("%q with %d unknown, where it is not known whether a limit is kept", r.Verdict(), r.Checked.Unknown)
+	}
 	s.Skew = 300
 	wantRows(t, compare(t, limited(), s), "stale age/instance in production: production-webA=different(1 of 1: web-1, oldest 60 d (its stamp))")
 }
