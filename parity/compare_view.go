@@ -144,8 +144,8 @@ func (vs *views) of(section *Section, s *Snapshot) seen {
 		made.facts = slices.Clip(slices.Clone(made.facts))
 		vs.byContent[made.id] = made.view
 	}
-	// What is a machine's own will not be met again.
-	if section.Digest != "" && len(made.identities) == 0 {
+	// What is a machine's own will not be met again, and of what is only recorded there is little to make.
+	if section.Digest != "" && len(made.identities) == 0 && section.Lane != Volatile && !strings.HasSuffix(section.Name, OwnSuffix) {
 		vs.bySection[id] = made
 	}
 	return made

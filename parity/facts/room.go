@@ -17,7 +17,7 @@ const (
 	// blindMachines are how many are asked at a time while nothing is known that could be offered them, and blindWait is how long others wait for their words. All that they say is in
 	// memory at once: with 64 an audit took 100 MB more.
 	blindMachines = 16
-	blindWait     = time.Second
+	blindWait     = 2 * time.Second
 )
 
 // room is for so many at a time, each for so long at most.

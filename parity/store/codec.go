@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -114,6 +115,7 @@ func (c *codec) decodeSection(sum, body []byte) (s parity.Section, size int, err
 	if err := json.Unmarshal(text, &s); err != nil {
 		return s, 0, damagedf("a section is not the JSON that was written: %v", err)
 	}
+	s.Items = slices.Clip(slices.Clone(s.Items)) // reading left up to as much room again
 	return s, len(text), nil
 }
 
