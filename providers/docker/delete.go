@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/network"
 
 	"github.com/evenkeel/evenkeel/providers"
 )
@@ -76,7 +78,11 @@ func (p *provider) deleteEnv(ctx context.Context, env string, keepData bool) err
 	if err != nil {
 		return err
 	}
-	if err := p.removeBoxes(ctx, append(there.machines, there.forwards...)); err != nil {
+	networks, err := p.networks(ctx, env)
+	if err != nil {
+		return err
+	}
+	if err := p.removeWithNetworks(ctx, append(there.machines, there.forwards...), networks); err != nil {
 		return err
 	}
 	// A machine that another process makes at this moment keeps its disks.
@@ -100,4 +106,35 @@ func (p *provider) deleteEnv(ctx context.Context, env string, keepData bool) err
 		return nil
 	}
 	return p.removeNetworks(ctx, env)
+}
+
+// removeWithNetworks removes containers, and meanwhile each network as soon as nothing is attached to it: either takes the daemon a while. What is left of the
+// networks is for removeNetworks.
+func (p *provider) removeWithNetworks(ctx context.Context, boxes []box, networks []network.Summary) error {
+	removed, cancel := context.WithCancel(ctx)
+	var work sync.WaitGroup
+	for _, n := range networks {
+		work.Go(func() {
+			for {
+				// Whatever else is wrong will be so once more.
+				if err := p.NetworkRemove(ctx, n.ID); err == nil || !says(err, "has active endpoints") {
+					return
+				}
+				select {
+				case <-removed.Done():
+					return
+				case <-time.After(10 * time.Millisecond):
+				}
+			}
+		})
+	}
+	for _, b := range boxes {
+		if e := b.endpoint(); e != nil && b.running() {
+			work.Go(func() { _ = p.NetworkDisconnect(ctx, e.NetworkID, b.ID, true) }) // its end does it, too, but later
+		}
+	}
+	err := p.removeBoxes(ctx, boxes)
+	cancel()
+	work.Wait()
+	return err
 }

@@ -14,4 +14,5 @@ shift
 	echo "chain out { type nat hook postrouting priority srcnat; ip daddr $to masquerade; }"
 	echo '}'
 } | nft -f -
+echo forwarding
 exec sleep infinity

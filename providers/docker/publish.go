@@ -3,10 +3,13 @@
 package docker
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
+	"strings"
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
@@ -76,7 +79,7 @@ func (p *provider) publish(ctx context.Context, m box, plan publishing, n networ
 			return err
 		}
 	}
-	made, err := p.forward(ctx, m, n, plan.make)
+	made, err := p.forward(ctx, m, n, plan.make, true)
 	if err == nil {
 		p.log.Info("published ports", "machine", m.name(), "ports", portsText(plan.want))
 		return nil
@@ -87,19 +90,16 @@ func (p *provider) publish(ctx context.Context, m box, plan publishing, n networ
 	if made != "" {
 		errs = append(errs, p.removeContainer(undo, made))
 	}
-	for _, f := range plan.gone {
-		if !f.running() {
-			continue
-		}
-		if _, e := p.forward(undo, m, n, parsePorts(f.Labels[labelPorts])); e != nil {
+	for _, f := range plan.gone { // of a machine at rest it only says which ports are its own
+		if _, e := p.forward(undo, m, n, parsePorts(f.Labels[labelPorts]), f.running()); e != nil {
 			errs = append(errs, fmt.Errorf("undo: %w", e))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// forward makes a container that forwards ports, and says which; after an error too.
-func (p *provider) forward(ctx context.Context, m box, n network.Summary, ports []port) (string, error) {
+// forward makes a container that forwards ports, and says which; after an error too. With start it returns when the ports are forwarded.
+func (p *provider) forward(ctx context.Context, m box, n network.Summary, ports []port, start bool) (string, error) {
 	if len(ports) == 0 {
 		return "", nil
 	}
@@ -107,13 +107,39 @@ func (p *provider) forward(ctx context.Context, m box, n network.Summary, ports 
 	hold, cancel := steady(ctx)
 	defer cancel()
 	made, err := p.ContainerCreate(hold, c, h, e, nil, forwardsName(m.env(), m.name()))
-	if err != nil {
-		return "", err
+	if err != nil || !start {
+		return made.ID, err
 	}
 	if err := p.ContainerStart(hold, made.ID, container.StartOptions{}); err != nil {
 		return made.ID, lostPort(err, ports)
 	}
-	return made.ID, ctx.Err()
+	return made.ID, p.forwarding(ctx, made.ID)
+}
+
+// forwarding waits until the container says that it forwards. The daemon takes connections before that, and has nowhere to pass them on to.
+func (p *provider) forwarding(ctx context.Context, id string) error {
+	log, err := p.ContainerLogs(ctx, id, container.LogsOptions{ShowStdout: true, ShowStderr: true, Follow: true})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = log.Close() }() // read only
+	var said []byte
+	buf := make([]byte, 4<<10)
+	for {
+		n, err := log.Read(buf)
+		if said = append(said, buf[:n]...); bytes.Contains(said, []byte("forwarding\n")) {
+			return nil
+		}
+		if err != nil && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if errors.Is(err, io.EOF) || len(said) > 16<<10 {
+			return fail(providers.Internal, "its ports are not forwarded: %s", strings.TrimSpace(providers.Printable(string(said))))
+		}
+		if err != nil {
+			return err
+		}
+	}
 }
 
 // lostPort names the port that somebody took meanwhile.

@@ -81,12 +81,17 @@ func (p *provider) startMachine(ctx context.Context, id string) (providers.Machi
 	if s := p.state(b); s != providers.Running && s != providers.Stopped {
 		return providers.Machine{}, &coded{providers.Conflict, errors.New("it is not whole"), "make it: evenkeel up"}
 	}
-	for _, f := range there.forwardsOf(id) {
-		hold, cancel := steady(ctx)
-		err := p.ContainerStart(hold, f.ID, container.StartOptions{})
-		cancel()
+	if have := there.forwardsOf(id); len(have) > 0 {
+		n, err := p.networkOf(ctx, b)
 		if err != nil {
-			return providers.Machine{}, lostPort(err, parsePorts(f.Labels[labelPorts]))
+			return providers.Machine{}, err
+		}
+		var want []port
+		for _, f := range have {
+			want = append(want, parsePorts(f.Labels[labelPorts])...)
+		}
+		if err := p.publish(ctx, b, reconcile(have, want), n); err != nil {
+			return providers.Machine{}, err
 		}
 	}
 	if err := p.run(ctx, b); err != nil {
