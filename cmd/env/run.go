@@ -95,7 +95,7 @@ func runRun(ctx context.Context, c *call) (int, error) {
 		}
 	}
 	r.s.Close()
-	return r.finish(ctx, status, ran, why, err)
+	return r.finish(whole, ctx, status, ran, why, err)
 }
 
 // errTimeout is why a run ended that took longer than it may.
@@ -181,7 +181,7 @@ const (
 )
 
 // finish tells what came of it, keeps artifacts and removes the copy. why is what the bring-up came to, err that and the command. It returns what failed since.
-func (r *oneRun) finish(ctx context.Context, status int, ran bool, why, err error) (int, error) {
+func (r *oneRun) finish(whole, ctx context.Context, status int, ran bool, why, err error) (int, error) {
 	status, err = r.statusOf(ctx, status, err)
 	if err != nil { // at once: what follows takes a while
 		r.report(err)
@@ -190,6 +190,9 @@ func (r *oneRun) finish(ctx context.Context, status int, ran bool, why, err erro
 	after := context.WithoutCancel(ctx)
 	d, tell := r.show()
 	defer d.stop()
+	if whole.Err() == nil { // else it was said already
+		defer r.tellInterrupt(whole, d, "removing the copy")()
+	}
 	o := r.sessionOptions()
 	o.Change, o.Identity, o.Progress = true, true, tell
 	o.Waiting = func(holder string) { d.note("waiting for " + holder) }

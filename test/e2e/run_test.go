@@ -273,3 +273,16 @@ func TestARunsResultsAreOneCaseAStage(t *testing.T) {
 		t.Errorf("got %d tests, want %d", all.Tests, n)
 	}
 }
+
+func TestARunThatIsInterruptedWhileItRemovesItsCopyGoesOnWithThat(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, map[string]string{"env.yaml": strings.Replace(forRuns, "delete_machine: 50ms", "delete_env: 3s", 1)})
+	p := s.start("run", "--", "sh", "-c", "exit 6")
+	p.stderr.await(t, "web-1: remove")
+	_ = p.Process.Signal(syscall.SIGTERM)
+	p.stderr.await(t, "removing the copy; once more stops at once")
+	if got := p.end(t); got != 6 {
+		t.Errorf("got status %d, want the command's, 6\n%s", got, p.stderr)
+	}
+	s.wantEmpty()
+}
