@@ -79,6 +79,10 @@ func (c *Core) loginKeys() []string {
 	return keys
 }
 
+// carriedTimeout is for a connection that the place carries, and a handshake over it: it starts a program on the machine, in emulation behind a slow way
+// to the place.
+const carriedTimeout = 90 * time.Second
+
 // Dial opens a verified connection to a machine as user ("": the core's own login). A machine without its final host certificate is
 // refused with ssh.ErrUnfinished.
 func (c *Core) Dial(ctx context.Context, m Machine, user string) (*ssh.Client, error) {
@@ -105,6 +109,7 @@ func (c *Core) target(m Machine, user string) (ssh.Target, error) {
 	}
 	if d, ok := As[Dialer](c.Provider); ok && m.SSH == "" {
 		t.DialContext = func(ctx context.Context) (net.Conn, error) { return d.DialSSH(ctx, m.ID) }
+		t.Timeout = carriedTimeout
 	}
 	switch {
 	case m.State == Stopped || m.State == Suspended:
@@ -136,7 +141,8 @@ func (c *Core) contact(ctx context.Context, m Machine, ca *ssh.HostCA) (*ssh.Cli
 		return nil, err
 	}
 	t.Bootstrap = ca != nil && ca.PublicKey() == t.HostCA
-	t.Awaited = ca != nil
+	// What a Dialer opens is the machine's own: nobody takes a connection for one that still boots, and each costs it a process.
+	t.Awaited = ca != nil && t.DialContext == nil
 	// Without its final certificate it may be one that another run is giving it right now.
 	client, err := dial(ctx, t, ca != nil || !c.abandoned(m))
 	if err != nil || client.Finished() {

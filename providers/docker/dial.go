@@ -14,9 +14,15 @@ import (
 	"github.com/docker/docker/pkg/stdcopy"
 )
 
-// relay connects to sshd and passes bytes on both ways until either side ends. It runs in the machine as nobody; perl is in every image of Debian's.
+// relay connects to sshd, for which it waits half a minute, and passes bytes on both ways until either side ends. It runs in the machine as nobody; perl is in
+// every image of Debian's.
 const relay = `use IO::Socket::INET; use IO::Select;
-my $s = IO::Socket::INET->new(PeerAddr => "127.0.0.1:22", Timeout => 5) or die "cannot reach sshd: $@\n";
+my $s;
+for (1 .. 150) {
+	$s = IO::Socket::INET->new(PeerAddr => "127.0.0.1:22", Timeout => 5) and last;
+	select undef, undef, undef, 0.2;
+}
+$s or die "cannot reach sshd: $@\n";
 my $all = IO::Select->new($s, \*STDIN);
 while (my @ready = $all->can_read) {
 	for my $from (@ready) {
