@@ -28,7 +28,7 @@ test: build ## vet, everything that boots nothing under the race detector, then 
 	$(REAL) -timeout 15m -run 'TestConformance$$' ./providers/libvirt/
 	$(REAL) -timeout 10m -run 'TestConformance$$' ./providers/docker/
 	@echo "make test left out (make test-all runs it): the suite once more with the seed laid by cloud-init; the example, kill -9 and a stranger"
-	@echo "on real machines; image builds from nothing,"
+	@echo "on real machines, and virtual machines beside containers of it; docker over tcp, over ssh, in a container and on control groups of version 2; image builds from nothing,"
 	@echo "as a plain user, reproducibly (EVENKEEL_TEST_USER=NAME); boots under BIOS and UEFI"
 
 test-all: test ## what takes long
