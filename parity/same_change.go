@@ -105,13 +105,18 @@ func clearer() []clearly {
 			return row.Key + " alone"
 		}
 	}
-	list := []clearly{
-		{"cron", "etc", func(row *Row) []string { path, _, _ := strings.Cut(row.Key, " "); return []string{path} }, func(row *Row) string {
-			if inContent(row) {
+	path := func(row *Row) []string { path, _, _ := strings.Cut(row.Key, " "); return []string{path} }
+	job := func(table bool) func(*Row) string {
+		return func(row *Row) string {
+			if inContent(row) && isCronTable(row.Key) == table {
 				return row.Key
 			}
 			return ""
-		}, true},
+		}
+	}
+	list := []clearly{
+		{"cron", "etc", path, job(true), true},
+		{"cron", "etc", path, job(false), false}, // a program that runs by the day: that it does is told, not what it does
 		{"units", "etc", func(row *Row) []string { return []string{row.Key} }, func(row *Row) string {
 			if strings.HasPrefix(row.Key, "/etc/systemd/system/") && isLink(row) {
 				return row.Key[strings.LastIndex(row.Key, "/")+1:]
@@ -122,12 +127,12 @@ func clearer() []clearly {
 	for section, patterns := range map[string][]string{
 		"users": {"/etc/passwd"}, "groups": {"/etc/group"}, "sysctl_files": {"/etc/sysctl.conf", "/etc/sysctl.d/*"}, "sudoers": {"/etc/sudoers", "/etc/sudoers.d/*"},
 		"time": {"/etc/localtime", "/etc/timezone"}, "locale": {"/etc/default/locale", "/etc/locale.conf"},
-		"archives": {"/etc/apt/sources.list", "/etc/apt/sources.list.d/*", "/etc/apt/preferences*"}, "ca": {"/etc/ssl/certs/ca-certificates.crt", "/etc/ca-certificates.conf"},
+		"archives": {"/etc/apt/sources.list", "/etc/apt/sources.list.d/*", "/etc/apt/preferences*"}, "ca": {"/etc/ssl/certs/ca-certificates.crt"},
 	} {
 		list = append(list, clearly{section, "etc", always(patterns[0]), file(patterns...), true})
 	}
 	// Programs read these folders and files too, and no section tells of all that is in them.
-	for section, patterns := range map[string][]string{"users": {"/etc/subuid", "/etc/subgid"}, "ca": {"/etc/ssl/certs/*"}} {
+	for section, patterns := range map[string][]string{"users": {"/etc/subuid", "/etc/subgid"}, "ca": {"/etc/ssl/certs/*", "/etc/ca-certificates.conf"}} {
 		list = append(list, clearly{section, "etc", always(patterns[0]), file(patterns...), false})
 	}
 	slices.SortStableFunc(list, func(a, b clearly) int {
@@ -137,10 +142,15 @@ func clearer() []clearly {
 	return append(list, clearly{"users", "groups", names, key, false}, clearly{"sysctl", "sysctl_files", names, key, false})
 }
 
+// isCronTable tells tables of cron, of which each line is a fact, from programs that it runs.
+func isCronTable(path string) bool {
+	return path == "/etc/crontab" || path == "/etc/anacrontab" || strings.HasPrefix(path, "/etc/cron.d/")
+}
+
 // saidWhole reports whether a row that stands in another one's Also is said by that one, or by another there, as a whole.
 func saidWhole(row *Row) bool {
 	return slices.ContainsFunc(clearer(), func(c clearly) bool {
-		return c.whole && c.said == row.Section && (c.section == "cron" && strings.HasPrefix(row.Key, "/etc/cron") || c.section != "cron" && slices.Contains(c.about(row), c.by(row)))
+		return c.whole && c.said == row.Section && (c.section == "cron" && isCronTable(row.Key) || c.section != "cron" && slices.Contains(c.about(row), c.by(row)))
 	})
 }
 
