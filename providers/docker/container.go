@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/docker/docker/api/types/container"
-	"github.com/docker/docker/api/types/mount"
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/api/types/system"
 
@@ -116,7 +115,6 @@ func (p *provider) forwards(m box, address string, n network.Summary, ports []po
 		NetworkMode: container.NetworkMode(n.ID), PortBindings: bindings(ports),
 		CapDrop: []string{"ALL"}, CapAdd: []string{"NET_ADMIN"}, SecurityOpt: []string{"no-new-privileges"}, ReadonlyRootfs: true,
 		Sysctls:   map[string]string{"net.ipv4.ip_forward": "1"},
-		Mounts:    []mount.Mount(nil),
 		LogConfig: container.LogConfig{Type: "json-file", Config: map[string]string{"max-size": "64k", "max-file": "1"}},
 		Resources: container.Resources{Memory: 32 << 20, PidsLimit: &pids},
 	}

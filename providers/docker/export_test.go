@@ -25,15 +25,9 @@ const (
 	LabelEnv     = labelEnv
 	LabelName    = labelName
 	LabelDisk    = labelDisk
-	LabelMachine = labelMachine
-	LabelPorts   = labelPorts
 	LabelProject = labelProject
-	LabelMaker   = labelMaker
-	LabelMade    = labelMade
-	LabelTree    = labelTree
 	KindData     = kindData
 	KindMark     = kindMark
-	Capabilities = "SYS_ADMIN"
 )
 
 var (

@@ -24,6 +24,8 @@ type box struct{ container.Summary }
 func (b box) env() string  { return b.Labels[labelEnv] }
 func (b box) name() string { return b.Labels[labelName] }
 
+func (b box) running() bool { return b.State == container.StateRunning }
+
 // endpoint is the container's place in its environment's network, or nil.
 func (b box) endpoint() *network.EndpointSettings {
 	if b.NetworkSettings == nil {

@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"syscall"
 
-	"github.com/docker/docker/api/types/container"
 	"github.com/docker/go-connections/nat"
 
 	"github.com/evenkeel/evenkeel/providers"
@@ -180,6 +179,3 @@ func bindings(ports []port) nat.PortMap {
 }
 
 func (p port) nat() nat.Port { return nat.Port(strconv.Itoa(p.Inside) + "/" + p.Proto) }
-
-// running: a container's.
-func (b box) running() bool { return b.State == container.StateRunning }
