@@ -88,7 +88,11 @@ func (c *Core) usable(op string, have held) error {
 }
 
 func expired(at, now time.Time) string {
-	return fmt.Sprintf("it expired %s ago, at %s", now.Sub(at).Round(time.Minute), at.UTC().Format("2006-01-02 15:04 UTC"))
+	ago := now.Sub(at).Round(time.Second)
+	if ago > time.Minute {
+		ago = ago.Round(time.Minute)
+	}
+	return fmt.Sprintf("it expired %s ago, at %s", ago, at.UTC().Format("2006-01-02 15:04 UTC"))
 }
 
 // Exists reports whether the place holds anything of the environment, half-made things among it.
