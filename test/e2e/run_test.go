@@ -105,6 +105,7 @@ func TestTimeoutEndsAlsoACommandThatDoesNotListen(t *testing.T) {
 func TestKilledRunIsLeftToItsTTL(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, map[string]string{"env.yaml": forRuns})
+	s.env = []string{"TMPDIR=" + t.TempDir()} // nobody removes the killed one's
 	p := s.start("run", "--", "sh", "-c", "echo waits; exec sleep 600")
 	p.stdout.await(t, "waits")
 	command := children(t, p.Process.Pid)

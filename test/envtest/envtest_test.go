@@ -43,7 +43,12 @@ func withPlugin(m *testing.M) int {
 		fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
 		return 1
 	}
+	if err := os.Mkdir(filepath.Join(dir, "tmp"), 0o700); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	for name, value := range map[string]string{
+		"TMPDIR":               filepath.Join(dir, "tmp"), // also for what crashes on purpose
 		"EVENKEEL_PLUGIN_PATH": filepath.Join(dir, "bin"), "HOME": dir, "XDG_STATE_HOME": filepath.Join(dir, "state"), "XDG_CACHE_HOME": filepath.Join(dir, "cache"),
 		"EVENKEEL_TIER": "", "EVENKEEL_BOOT_DEADLINE": "60s",
 	} {
