@@ -185,7 +185,7 @@ func dial(ctx context.Context, t ssh.Target, patient bool) (*ssh.Client, error) 
 		select {
 		case <-ctx.Done():
 			return nil, fmt.Errorf("%w; last: %w", context.Cause(ctx), err)
-		case <-time.After(min(max(time.Since(began)/50, 100*time.Millisecond), time.Second)):
+		case <-time.After(min(max(time.Since(began)/50, min(time.Since(began)/2, 100*time.Millisecond), 25*time.Millisecond), time.Second)): // soon at first: sshd shows a new key in no time
 		}
 	}
 }
