@@ -37,8 +37,8 @@ status=0
 }
 
 echo
-echo '$ evenkeel down --tier ci'
-"$env" down --tier ci
+echo '$ evenkeel down --tier ci --data'
+"$env" down --tier ci --data
 cat <<'TXT'
 
 It runs. What to try next, in envs/examples/shop (put bin/ on your PATH first):
