@@ -37,7 +37,9 @@ IFS= read -r certificate
 printf '%s\n' "$certificate" >"$k-cert.pub"
 mv -f "$k" "$k.pub" "$k-cert.pub" /etc/ssh/
 (trap '' HUP; rmdir "$d"; sync ` + PathHostKey + ` ` + PathHostCert + `) </dev/null >/dev/null 2>&1 &
-if read -r pid 2>/dev/null </run/sshd.pid; then kill -HUP "$pid"; else systemctl reload ssh; fi
+if [ -e /usr/lib/openssh/sshd-session ] || [ ! -e /run/sshd.pid ]; then
+	if read -r pid 2>/dev/null </run/sshd.pid; then kill -HUP "$pid"; else systemctl reload ssh; fi
+fi
 `
 
 // hostKeyName is the last part of PathHostKey; its certificate and public half are named after it.
@@ -200,7 +202,7 @@ func (c *Core) finish(ctx context.Context, m Machine, client *ssh.Client, ca *ss
 	var said bounded.Tail
 	done := make(chan error, 1)
 	go func() {
-		err := client.Run(run, ssh.Command{Line: asRoot(finalScript), Stdin: certIn, Stdout: keyOut, Stderr: &said})
+		err := client.Run(run, ssh.Command{Line: rootLine, Stdin: withScript(finalScript, certIn), Stdout: keyOut, Stderr: &said})
 		_ = keyOut.CloseWithError(io.EOF)
 		_ = certIn.CloseWithError(io.ErrClosedPipe)
 		done <- err

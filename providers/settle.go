@@ -8,6 +8,7 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -132,7 +133,7 @@ func (s settlement) lay(ctx context.Context, client *ssh.Client, before record) 
 		return nil, err
 	}
 	var out bounded.Tail
-	err = client.Run(ctx, ssh.Command{Line: asRoot(settleScript), Stdin: bytes.NewReader(payload), Stdout: &out, Stderr: &out})
+	err = client.Run(ctx, ssh.Command{Line: rootLine, Stdin: withScript(settleScript, bytes.NewReader(payload)), Stdout: &out, Stderr: &out})
 	if err != nil {
 		return nil, withOutput(err, &out)
 	}
@@ -146,8 +147,14 @@ func (s settlement) lay(ctx context.Context, client *ssh.Client, before record) 
 	return restarted, nil
 }
 
-// asRoot is a shell line that runs script as root under the login user.
-func asRoot(script string) string { return "sudo -n sh -c " + ssh.Quote(script) }
+// rootLine runs as root, under the login user, the script that withScript puts in front of a command's input. In an argument the script would stand in the
+// machine's journal, by sudo, line after line. The shell reads no byte more than the script's, and runs none of one that did not come whole.
+const rootLine = `sudo -n sh -c 'until [ "$line" = "# end" ]; do IFS= read -r line || exit 1; script="$script$line
+"; done; eval "$script"'`
+
+func withScript(script string, input io.Reader) io.Reader {
+	return io.MultiReader(strings.NewReader(script), strings.NewReader("# end\n"), input)
+}
 
 // maxLook bounds what a machine says of itself: a record, a certificate and some authorities take 4 KiB.
 const maxLook = 64 << 10
