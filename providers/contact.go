@@ -24,7 +24,8 @@ const bootstrapLife = time.Hour
 // finalScript makes the machine's own host key, prints its public half, reads the certificate for it, and only then puts both in
 // place of the bootstrap pair, in one process. It reads the certificate before it moves anything, so a client that dies leaves either pair whole; only power lost between the
 // moves, or before they reached the disk a second later, leaves a machine that nobody can verify, and that only a rebuild mends. What nobody waits for goes on behind its back: a
-// process takes 80 ms in emulation, a sync 400. The signal is what `systemctl reload ssh` comes to, without a second of emulation.
+// process takes 80 ms in emulation, a sync 400. Up to OpenSSH 9.7 sshd reads its keys anew for each connection; from 9.8 on, which has sshd-session, the one that listens holds them and has
+// to be told. The signal is what `systemctl reload ssh` comes to, without a second of emulation.
 const finalScript = `set -eu
 umask 022 # ssh-keygen sees to its private half
 d=/etc/ssh/.evenkeel
