@@ -12,6 +12,8 @@ import (
 	"github.com/docker/docker/api/types"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/pkg/stdcopy"
+
+	"github.com/evenkeel/evenkeel/internal/bounded"
 )
 
 // relay connects to sshd, for which it waits half a minute, and passes bytes on both ways until either side ends. It runs in the machine as nobody; perl is in
@@ -69,25 +71,14 @@ func newExecConn(stream types.HijackedResponse) *execConn {
 	c := &execConn{HijackedResponse: stream, out: out, done: make(chan struct{})}
 	go func() {
 		defer close(c.done)
-		var said tail
+		var said bounded.Tail
 		_, err := stdcopy.StdCopy(in, &said, stream.Reader)
-		if err == nil && len(said) > 0 {
-			err = errors.New(string(said))
+		if text := said.String(); err == nil && text != "" {
+			err = errors.New(text)
 		}
 		_ = in.CloseWithError(err) // never fails; nil is EOF
 	}()
 	return c
-}
-
-// tail is the last of what a program has to say.
-type tail []byte
-
-func (t *tail) Write(b []byte) (int, error) {
-	*t = append(*t, b...)
-	if over := len(*t) - 500; over > 0 {
-		*t = append((*t)[:0], (*t)[over:]...)
-	}
-	return len(b), nil
 }
 
 func (c *execConn) Read(b []byte) (int, error)  { return c.out.Read(b) }

@@ -3,7 +3,6 @@
 package docker
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +14,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/evenkeel/evenkeel/internal/bounded"
 )
 
 // overSSH reaches a daemon by the user's own ssh, as docker's client does: `docker system dial-stdio` on the far side is a pipe to its daemon. The
@@ -46,7 +47,7 @@ type pipe struct {
 	io.Reader
 	cmd  *exec.Cmd
 	host string
-	said bytes.Buffer // what it had to say; bounded by what ssh says
+	said bounded.Tail // what it had to say
 	end  sync.Once
 	done error
 }
