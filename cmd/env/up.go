@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -198,7 +199,22 @@ func (c *call) printUp(p *place, res *providers.Result, span time.Duration) erro
 	if err := c.printf("%s: %s ready after %s\n", res.Env, machinesOf(len(res.Changes)-extras(res)), took(span)); err != nil || c.quiet() || len(res.Machines) == 0 {
 		return err
 	}
-	return c.printf("try: evenkeel ssh %s, evenkeel status, evenkeel down\n", p.Plan.Machines[0].Name)
+	of := c.chosen()
+	return c.printf("try: evenkeel ssh %s%s, evenkeel status%s, evenkeel down%s\n", p.Plan.Machines[0].Name, of, of, of)
+}
+
+// chosen are the options by which this call came to its environment, as the next one needs them.
+func (c *call) chosen() string {
+	var words strings.Builder
+	if file := c.flag.String("file"); file != "" {
+		words.WriteString(" -f " + quote(file))
+	}
+	for _, name := range []string{"tier", "as"} {
+		if value := c.flag.String(name); value != "" {
+			words.WriteString(" --" + name + " " + value) // labels, or there is no plan
+		}
+	}
+	return words.String()
 }
 
 func extras(res *providers.Result) int {
