@@ -130,6 +130,13 @@ func itemAt(list []parity.Item, key string) parity.Item {
 	return parity.Item{}
 }
 
+// Each group was tried on what a real machine printed, whichever other tests it has.
+func TestEveryGroupHasRecordedOutputs(t *testing.T) {
+	for _, g := range collectors.All() {
+		t.Run(g.Name, func(t *testing.T) { testGolden(t, g.Name) })
+	}
+}
+
 // testGolden parses what machines printed: testdata/GROUP/SYSTEM.txt holds it (raw), and what it comes to (items).
 func testGolden(t *testing.T, name string) {
 	g := group(t, name)
