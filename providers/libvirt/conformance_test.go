@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -145,6 +146,9 @@ func virsh(t *testing.T, args ...string) string {
 
 func poolDir(t *testing.T) string {
 	t.Helper()
+	if !slices.Contains(strings.Fields(virsh(t, "pool-list", "--all", "--name")), "evenkeel") {
+		return "" // nobody made a machine here yet
+	}
 	text := virsh(t, "pool-dumpxml", "evenkeel")
 	_, rest, _ := strings.Cut(text, "<path>")
 	dir, _, ok := strings.Cut(rest, "</path>")
