@@ -143,6 +143,23 @@ func TestWhatCameToLifeAnewIsNotCollectedForItsPredecessor(t *testing.T) {
 	}
 }
 
+// What a dead run left beside a data disk that is kept for a while yet goes; the disk stays until its time.
+func TestLeftoversOfAnEnvironmentThatExpiresLaterAreCollected(t *testing.T) {
+	now := time.Now()
+	disk := providers.DataDisk{DataRef: providers.DataRef{Env: "shop.ci", Machine: "db-1", Name: "pg"}, Size: 1 << 30}
+	p := &place{envs: []providers.EnvInfo{{Env: "shop.ci", Partial: true, Data: []providers.DataDisk{disk}, Created: now.Add(-2 * time.Hour), Expires: now.Add(time.Hour)}}}
+	garbage, err := providers.ListGarbage(t.Context(), p, now)
+	if err != nil || len(garbage) != 1 {
+		t.Fatalf("got %+v, %v", garbage, err)
+	}
+	if err := providers.Collect(t.Context(), p, garbage[0]); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"env shop.ci but its data"}; !cmp.Equal(p.deleted, want) {
+		t.Errorf("deleted %q, want %q", p.deleted, want)
+	}
+}
+
 func TestUnitsOfTheEndAreRightForSystemd(t *testing.T) {
 	verify, err := exec.LookPath("systemd-analyze")
 	conformance.Require(t, "systemd", err)

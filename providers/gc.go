@@ -90,7 +90,7 @@ func unfinished(ctx context.Context, p Provider, m Machine) bool {
 // environments. What is no garbage any more (an Up began since it was listed, or another client's Collect was first and somebody made the environment
 // anew) stays. Repeated, it does nothing; several at once are fine.
 func Collect(ctx context.Context, p Provider, g Garbage) error {
-	if len(g.Only) == 0 && !g.Expires.IsZero() {
+	if len(g.Only) == 0 && !g.Expires.IsZero() && g.Expires.Before(time.Now()) {
 		return collectExpired(ctx, p, g.Env)
 	}
 	for _, id := range g.Only {
