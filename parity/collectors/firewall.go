@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/evenkeel/evenkeel/internal/lazyregexp"
 	"github.com/evenkeel/evenkeel/parity"
 )
 
@@ -163,13 +164,17 @@ func addBlock(p *pile, table, name string, lines []string, kinds map[netip.Addr]
 	addChain(p, key, head, rules)
 }
 
-// resolver marks chains of which every rule is about the resolver that docker gives containers, at the one address it always has.
+// resolver marks chains that do nothing but to the resolver that docker gives containers, at the one address it always has. ofResolver is a rule that is about that address
+// alone, as nft or iptables-save lists it.
 const resolver = " of a container's resolver"
+
+var ofResolver = lazyregexp.New(`^(?:(?:meta l4proto (?:tcp|udp) )?ip [sd]addr 127\.0\.0\.11|-[sd] 127\.0\.0\.11/32)(?: |$)`)
 
 func addChain(p *pile, key, head string, rules []string) {
 	// Machines of one kind have a rule each, which read alike.
 	rules = slices.Compact(rules)
-	if len(rules) > 0 && !slices.ContainsFunc(rules, func(r string) bool { return !strings.Contains(r, " 127.0.0.11") }) {
+	accepts := head == "" || head == "policy -" || strings.HasSuffix(strings.ToLower(head), "policy accept")
+	if len(rules) > 0 && accepts && !slices.ContainsFunc(rules, func(r string) bool { return !ofResolver.MatchString(r) }) {
 		key += resolver
 	}
 	body := strings.Join(rules, "\n")

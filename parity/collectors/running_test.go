@@ -351,6 +351,58 @@ func TestRulesOfIptablesOfTheOldKind(t *testing.T) {
 	}
 }
 
+// resolverRules are what docker 20.10 laid in a container on a network of its own, as nft lists it there.
+const resolverRules = `nft
+table ip nat {
+	chain DOCKER_OUTPUT {
+		ip daddr 127.0.0.11 tcp dport 53 counter
+		ip daddr 127.0.0.11 udp dport 53 counter
+	}
+
+	chain OUTPUT {
+		type nat hook output priority -100; policy accept;
+		ip daddr 127.0.0.11 counter jump DOCKER_OUTPUT
+	}
+
+	chain DOCKER_POSTROUTING {
+		ip saddr 127.0.0.11 tcp sport 34757 counter
+		ip saddr 127.0.0.11 udp sport 54581 counter
+	}
+
+	chain POSTROUTING {
+		type nat hook postrouting priority srcnat; policy accept;
+		ip daddr 127.0.0.11 counter jump DOCKER_POSTROUTING
+	}
+}
+`
+
+func TestRulesOfAContainersResolverAreTheOnlyOnesThatAreNotCompared(t *testing.T) {
+	old := "saved ip legacy\n*nat\n:OUTPUT ACCEPT\n:DOCKER_OUTPUT -\n-A OUTPUT -d 127.0.0.11/32 -j DOCKER_OUTPUT\n-A DOCKER_OUTPUT -d 127.0.0.11/32 -p udp -m udp --dport 53 -j DNAT --to-destination 127.0.0.11:40311\n"
+	for _, raw := range []string{resolverRules, strings.ReplaceAll(resolverRules, "ip daddr", "meta l4proto tcp ip daddr"), old} {
+		for _, item := range items(t, group(t, "firewall"), []byte(raw)) {
+			if lane := parity.LaneOf("firewall", item.Key); lane != parity.Volatile {
+				t.Errorf("%s is %q", item.Key, lane)
+			}
+		}
+	}
+	for _, rule := range []string{
+		`tcp dport 4444 accept comment "not to 127.0.0.11"`, "ip saddr != 127.0.0.11 accept", "ip daddr { 127.0.0.11, 192.0.2.1 } accept", "ip daddr 127.0.0.110 accept", "ip daddr 127.0.0.11/8 accept",
+	} {
+		raw := "nft\ntable ip filter {\n\tchain extra {\n\t\ttype filter hook input priority -10; policy accept;\n\t\t" + rule + "\n\t}\n}\n"
+		for _, item := range items(t, group(t, "firewall"), []byte(raw)) {
+			if lane := parity.LaneOf("firewall", item.Key); lane == parity.Volatile {
+				t.Errorf("%s: %s is %q", rule, item.Key, lane)
+			}
+		}
+	}
+	shut := "nft\ntable ip filter {\n\tchain extra {\n\t\ttype filter hook input priority -10; policy drop;\n\t\tip saddr 127.0.0.11 accept\n\t}\n}\n"
+	for _, item := range items(t, group(t, "firewall"), []byte(shut)) {
+		if lane := parity.LaneOf("firewall", item.Key); lane == parity.Volatile {
+			t.Errorf("a chain that drops all else: %s is %q", item.Key, lane)
+		}
+	}
+}
+
 func TestRulesThatEndTooEarlyAreUnknown(t *testing.T) {
 	for _, raw := range []string{"nft\ntable ip x {\n\tchain y {\n", "nft\n}\n"} {
 		if got, err := group(t, "firewall").Parse([]byte(raw)); err == nil {
