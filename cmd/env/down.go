@@ -114,11 +114,17 @@ func foundAgain(plan *envs.Plan, disks []providers.DataDisk) string {
 			found++
 		}
 	}
-	switch {
+	others := "the others"
+	switch lost := len(disks) - found; {
+	case found == 0 && lost == 1:
+		return "the definition does not have it any more"
 	case found == 0:
-		return "the definition does not have " + them(len(disks)) + " any more"
-	case found < len(disks):
-		return fmt.Sprintf("`evenkeel up` finds %d of them again, the definition does not have the others any more", found)
+		return "the definition does not have any of them any more"
+	case lost == 1:
+		others = "the other"
+		fallthrough
+	case lost > 0:
+		return fmt.Sprintf("`evenkeel up` finds %d of them again, the definition does not have %s any more", found, others)
 	}
 	return "`evenkeel up` finds " + them(found) + " again"
 }
