@@ -32,7 +32,7 @@ test: build ## vet, everything that boots nothing under the race detector, then 
 	@echo "as a plain user, reproducibly (EVENKEEL_TEST_USER=NAME); boots under BIOS and UEFI"
 
 test-all: test ## what takes long
-	$(REAL) -timeout 60m ./providers/libvirt/ ./providers/docker/ ./test/real/
+	$(REAL) -p 1 -timeout 60m ./providers/libvirt/ ./providers/docker/ ./test/real/
 	EVENKEEL_TEST_BUILD=1 $(GO) test -count=1 -v -timeout 90m -run Real ./images/
 	tree=$$(bin/evenkeel image show web --json -f envs/examples/shop/env.yaml | sed -n 's/.*"path": *"\(.*tree.tar.zst\)".*/\1/p') && \
 	EVENKEEL_TEST_BOOT=$$tree $(GO) test -count=1 -v -timeout 40m -run TestPackedTreeBoots ./images/
