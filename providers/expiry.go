@@ -88,11 +88,15 @@ func (c *Core) usable(op string, have held) error {
 }
 
 func expired(at, now time.Time) string {
-	ago := now.Sub(at).Round(time.Second)
-	if ago > time.Minute {
-		ago = ago.Round(time.Minute)
+	return fmt.Sprintf("it expired %s ago, at %s", lately(now.Sub(at)), at.UTC().Format("2006-01-02 15:04 UTC"))
+}
+
+// lately is a span as people say it: to the second while it is short.
+func lately(d time.Duration) time.Duration {
+	if d > time.Minute {
+		return d.Round(time.Minute)
 	}
-	return fmt.Sprintf("it expired %s ago, at %s", ago, at.UTC().Format("2006-01-02 15:04 UTC"))
+	return d.Round(time.Second)
 }
 
 // Exists reports whether the place holds anything of the environment, half-made things among it.

@@ -143,6 +143,17 @@ func TestWhatCameToLifeAnewIsNotCollectedForItsPredecessor(t *testing.T) {
 	}
 }
 
+func TestHowLongAgoSomethingExpiredIsSaidToTheSecondWhileItIsShort(t *testing.T) {
+	now := time.Now()
+	for span, want := range map[time.Duration]string{20 * time.Second: "expired 20s ago", 90 * time.Minute: "expired 1h30m0s ago"} {
+		p := &place{envs: []providers.EnvInfo{{Env: "shop.ci", Machines: 1, Expires: now.Add(-span)}}}
+		garbage, err := providers.ListGarbage(t.Context(), p, now)
+		if err != nil || len(garbage) != 1 || garbage[0].Reason != want {
+			t.Errorf("got %+v, %v; want %q", garbage, err, want)
+		}
+	}
+}
+
 // What a dead run left beside a data disk that is kept for a while yet goes; the disk stays until its time.
 func TestLeftoversOfAnEnvironmentThatExpiresLaterAreCollected(t *testing.T) {
 	now := time.Now()

@@ -32,7 +32,7 @@ func ListGarbage(ctx context.Context, p Provider, now time.Time) ([]Garbage, err
 	var garbage []Garbage
 	for _, e := range list {
 		if !e.Expires.IsZero() && e.Expires.Before(now) {
-			garbage = append(garbage, Garbage{EnvInfo: e, Reason: fmt.Sprintf("expired %s ago", now.Sub(e.Expires).Round(time.Minute))})
+			garbage = append(garbage, Garbage{EnvInfo: e, Reason: fmt.Sprintf("expired %s ago", lately(now.Sub(e.Expires)))})
 			continue
 		}
 		if !older(e.Created, now) {
