@@ -249,6 +249,22 @@ func (l *Lock) installed() []ManifestPackage {
 	return out
 }
 
+// Version is the version of a package that an image of this lock holds; "" where it holds none, or where l is nil.
+func (l *Lock) Version(name string) string {
+	if l == nil {
+		return ""
+	}
+	if p := l.find(name); p != nil {
+		return p.Version
+	}
+	for _, p := range l.Tree {
+		if p.Name == name {
+			return p.Version
+		}
+	}
+	return ""
+}
+
 func lockTime(n *strictyaml.Node, text string) time.Time {
 	t, err := time.Parse(time.RFC3339, text)
 	if err != nil || t.Year() < 1990 || t.Year() > 2200 {

@@ -54,6 +54,11 @@ func TestALockOfABaseNamesWhatTheTreeHolds(t *testing.T) {
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v\nwant %+v", got, want)
 	}
+	for name, version := range map[string]string{"bash": "5.2-2", "zz": "2", "libstdc++6": "1:12.2.0-14+deb12u1~x", "systemd": ""} {
+		if v := got.Version(name); v != version {
+			t.Errorf("the version of %s is %q, want %q", name, v, version)
+		}
+	}
 	for spoilt, wrong := range map[string]string{"base: \"1": "base: \"x", "- bash 5.2-2 amd64": "- bash ../.. amd64", "tree:": "trees:"} {
 		text := strings.Replace(string(want.Bytes()), spoilt, wrong, 1)
 		if l, problems := images.ParseLock("web.lock", []byte(text)); l != nil || problems.Err() == nil {

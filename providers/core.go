@@ -299,6 +299,9 @@ func (c *Core) spec(m envs.Machine) Spec {
 		Env: c.Plan.Env, Name: m.Name, CPUs: m.CPUs, Memory: m.Memory, Disk: m.Disk, ImageKey: m.ImageKey,
 		Publish: publish(m),
 	}
+	if recipe := c.Plan.Recipes[m.Image]; recipe != nil && c.Plugin.Traits.HostKernel {
+		s.Systemd = recipe.Lock.Version("systemd")
+	}
 	for _, d := range m.Data {
 		s.Data = append(s.Data, Data(d))
 	}

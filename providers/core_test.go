@@ -107,9 +107,12 @@ func TestUnknownIsNeverAbsent(t *testing.T) {
 }
 
 func TestUpAsksTheProviderBeforeItMakesAnything(t *testing.T) {
-	p := &place{problems: []providers.Problem{{Message: "cpus is 64, this place has 2"}}}
+	p := &place{problems: []providers.Problem{{Message: "cpus is 64, this place has 2", Hint: "lower cpus"}}}
 	c := providers.Core{Plan: plan(web("1"), web("2")), Provider: p}
 	_, err := c.Up(t.Context(), providers.UpOptions{})
+	if e, ok := errors.AsType[*providers.Error](err); !ok || e.Hint != "lower cpus" {
+		t.Errorf("got %#v, want what to do, once", err)
+	}
 	if err == nil || !strings.Contains(err.Error(), "web-1: cpus is 64") || !strings.Contains(err.Error(), "web-2: cpus is 64") {
 		t.Errorf("got %v, want both machines' problems", err)
 	}
@@ -326,6 +329,37 @@ func TestPortsThatOnlyLocalPlacesPublishAreNoDifferenceElsewhere(t *testing.T) {
 		}
 		if got := changes[0].Action; got != want {
 			t.Errorf("local %t: %s, want %s", isLocal, got, want)
+		}
+	}
+}
+
+// asked is a place that keeps what it is asked about.
+type asked struct {
+	place
+	specs []providers.Spec
+}
+
+func (a *asked) Check(_ context.Context, s providers.Spec) ([]providers.Problem, error) {
+	a.specs = append(a.specs, s)
+	return []providers.Problem{{Message: "no"}}, nil
+}
+
+// TestHostsKernelIsAskedAboutTheSystemdOfTheLock: before anything is built, and by nobody whose machines bring their own kernel.
+func TestHostsKernelIsAskedAboutTheSystemdOfTheLock(t *testing.T) {
+	lock := &images.Lock{Packages: []images.LockedPackage{{Name: "bash", Version: "5"}, {Name: "systemd", Version: "257.9-1~deb13u1"}}}
+	for hostKernel, want := range map[bool]string{true: "257.9-1~deb13u1", false: ""} {
+		a := &asked{}
+		c := providers.Core{Plan: plan(web("1")), Provider: a, Plugin: providers.Plugin{Name: "place", Formats: []images.Format{images.Tar}, Traits: providers.Traits{HostKernel: hostKernel}}}
+		c.Plan.Recipes = map[string]*images.Recipe{"images/web.yaml": {Lock: lock}}
+		c.Image = func(context.Context, string, providers.Progress) (images.Image, error) {
+			t.Error("an image was built")
+			return images.Image{}, errPlace
+		}
+		if _, err := c.Up(t.Context(), providers.UpOptions{}); providers.CodeOf(err) != providers.Invalid {
+			t.Errorf("got %v, want the refusal", err)
+		}
+		if len(a.specs) != 1 || a.specs[0].Systemd != want {
+			t.Errorf("host's kernel %t: asked about %+v, want one with systemd %q", hostKernel, a.specs, want)
 		}
 	}
 }

@@ -85,6 +85,9 @@ type Spec struct {
 	Labels   Labels `json:"labels"`
 	Publish  []Port `json:"publish,omitempty"` // ports that local providers forward from loopback; ignored by others
 	Seed     Seed   `json:"seed"`              // what first boot needs
+	// Systemd is the version of the image's systemd, as dpkg has it; "" where it is not known, or where machines bring a kernel of their own. Where they
+	// do not (Traits.HostKernel), Check says by it whether the kernel suits it, before the image is built.
+	Systemd string `json:"systemd,omitempty"`
 }
 
 // Port is a port of a machine reachable from outside its environment. In a Spec, HostPort 0 lets a local provider choose a free, stable one.

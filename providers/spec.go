@@ -25,6 +25,7 @@ const maxDataName = 12
 var (
 	envID       = lazyregexp.New(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?){1,2}$`)
 	machineName = lazyregexp.New(`^[a-z]([a-z0-9-]*[a-z0-9])?$`)
+	dpkgVersion = lazyregexp.New(`^[0-9][A-Za-z0-9.+:~-]{0,99}$`)
 )
 
 // Digest is what a machine cannot change without being replaced: CPUs, memory, disk, data disks and image key. Everything else is
@@ -58,6 +59,8 @@ func (s Spec) Validate() error {
 		return fmt.Errorf("memory is %d bytes, at least 128 MiB is needed", s.Memory)
 	case s.Disk < 0:
 		return fmt.Errorf("disk is %d bytes", s.Disk)
+	case s.Systemd != "" && !dpkgVersion.MatchString(s.Systemd):
+		return fmt.Errorf("systemd %q is no version of a package", s.Systemd)
 	}
 	for i, d := range s.Data {
 		switch {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/evenkeel/evenkeel/envs"
@@ -97,7 +98,7 @@ func (c *Core) Up(ctx context.Context, o UpOptions) (*Result, error) {
 
 // check asks the provider about every machine that would be made, before anything is.
 func (c *Core) check(ctx context.Context, machines []envs.Machine, changes map[string]Change) error {
-	var said []string
+	var said, hints []string
 	for _, m := range machines {
 		switch changes[m.Name].Action {
 		case Create, Remake, Await, Replace:
@@ -113,12 +114,18 @@ func (c *Core) check(ctx context.Context, machines []envs.Machine, changes map[s
 				p.Path = "" // said already
 			}
 			said = append(said, m.Name+": "+p.String())
+			if hint := Printable(p.Hint); hint != "" && !slices.Contains(hints, hint) {
+				hints = append(hints, hint)
+			}
 		}
 	}
 	if len(said) == 0 {
 		return nil
 	}
-	return &Error{Code: Invalid, Op: "bring up", Subject: "environment " + c.Plan.Env, Err: fmt.Errorf("provider %s refuses:\n  %s", c.Plugin.Name, strings.Join(said, "\n  "))}
+	return &Error{
+		Code: Invalid, Op: "bring up", Subject: "environment " + c.Plan.Env, Hint: strings.Join(hints, "; "),
+		Err: fmt.Errorf("provider %s refuses:\n  %s", c.Plugin.Name, strings.Join(said, "\n  ")),
+	}
 }
 
 // takeBack undoes what a failed or cancelled run made. fresh: nothing of the environment existed before.

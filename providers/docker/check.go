@@ -56,7 +56,7 @@ func (p *provider) check(ctx context.Context, spec providers.Spec) ([]providers.
 	return nil, nil
 }
 
-// checkImage refuses an image that is here and cannot start here. Of one that is not here yet PutImage says so, before anything is made of it.
+// checkImage refuses an image that is here and cannot start here, whatever its lock said of it (validate).
 func (p *provider) checkImage(ctx context.Context, spec providers.Spec) error {
 	host, err := p.host(ctx)
 	if err != nil {

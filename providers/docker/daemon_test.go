@@ -110,6 +110,7 @@ func TestWhatTheDaemonCannotDoIsSaidBeforehand(t *testing.T) {
 		"too many processors":    {nil, func(s *providers.Spec) { s.CPUs = 5 }, "docker's computer has 4"},
 		"no limits":              {map[string]string{"GET /info": `{"NCPU": 4, "MemTotal": 8589934592, "CgroupVersion": "2"}`}, func(*providers.Spec) {}, "cannot limit"},
 		"a systemd that refuses": {map[string]string{"GET /images/json": `[{"Id": "sha256:00", "Labels": {"com.github.evenkeel.systemd": "257.8-1"}}]`}, func(*providers.Spec) {}, "systemd 257.8-1 does not start"},
+		"a systemd that refuses, before its image is built": {nil, func(s *providers.Spec) { s.Systemd = "257.9-1~deb13u1" }, "systemd 257.9-1~deb13u1 does not start"},
 		"a port that is taken": {map[string]string{"GET /containers/json": `[{"Id": "aa", "Labels": {"com.github.evenkeel.kind": "forwards", "com.github.evenkeel.machine": "bb", "com.github.evenkeel.ports": "80/tcp=8080!"}}]`},
 			func(s *providers.Spec) { s.Publish = []providers.Port{{Port: 80, Proto: "tcp", HostPort: 8080}} }, "belongs to another machine"},
 	} {

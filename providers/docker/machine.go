@@ -123,7 +123,7 @@ func (p *provider) validate(ctx context.Context, spec providers.Spec) error {
 			"see what is missing: docker info; without root, have systemd delegate cpuset and memory to users",
 		}
 	}
-	return nil
+	return bootable(spec.Systemd, host.CgroupVersion)
 }
 
 func sameProject(b box, spec providers.Spec) error {

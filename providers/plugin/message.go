@@ -25,6 +25,7 @@ func toSpec(s providers.Spec) *proto.Spec {
 			Hostname: text(s.Seed.Hostname), HostKey: s.Seed.HostKey, HostCertificate: s.Seed.HostCertificate,
 			User: text(s.Seed.User), AuthorizedKeys: each(s.Seed.AuthorizedKeys, text), Data: each(s.Seed.Data, toMount),
 		},
+		Systemd: text(s.Systemd),
 	}
 }
 
@@ -37,6 +38,7 @@ func fromSpec(s *proto.Spec) providers.Spec {
 			Hostname: seed.GetHostname(), HostKey: seed.GetHostKey(), HostCertificate: seed.GetHostCertificate(),
 			User: seed.GetUser(), AuthorizedKeys: seed.GetAuthorizedKeys(), Data: each(seed.GetData(), fromMount),
 		},
+		Systemd: s.GetSystemd(),
 	}
 }
 

@@ -106,6 +106,7 @@ func badSpecs(good providers.Spec) map[string]providers.Spec {
 	add("no name", func(s *providers.Spec) { s.Name = "" })
 	add("label with a newline", func(s *providers.Spec) { s.Labels[providers.LabelOwner] = "a\nb" })
 	add("label with a capital key", func(s *providers.Spec) { s.Labels["Owner"] = "a" })
+	add("systemd of no version", func(s *providers.Spec) { s.Systemd = "252\n253" })
 	data := func(d ...providers.Data) func(*providers.Spec) { return func(s *providers.Spec) { s.Data = d } }
 	add("data disk with a long name", data(providers.Data{Name: "abcdefghijklm", Size: 1 << 20, Mount: "/srv"}))
 	add("data disk whose name leaves its folder", data(providers.Data{Name: "../x", Size: 1 << 20, Mount: "/srv"}))

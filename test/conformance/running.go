@@ -41,6 +41,7 @@ func twoMachines(t *testing.T, s *suite) {
 	p := &pair{suite: s, whole: t, env: s.env(t, "pair")}
 	p.webSpec, _ = s.spec(t, p.env, "web-1")
 	p.webSpec.CPUs = 2
+	p.webSpec.Systemd = "200" // every kernel suits it
 	p.webSpec = withData(p.webSpec, "files", filesSize, filesMount)
 	p.webSpec.Publish = []providers.Port{{Port: openPort, Proto: "tcp"}}
 	p.webSpec.Labels[providers.LabelExpires] = p.webSpec.Labels.Time(providers.LabelExpires).Add(time.Hour).Format(time.RFC3339)

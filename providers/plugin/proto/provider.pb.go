@@ -1970,6 +1970,7 @@ type Spec struct {
 	Publish       []*Port                `protobuf:"bytes,8,rep,name=publish,proto3" json:"publish,omitempty"`
 	Seed          *Seed                  `protobuf:"bytes,9,opt,name=seed,proto3" json:"seed,omitempty"`
 	Data          []*Data                `protobuf:"bytes,10,rep,name=data,proto3" json:"data,omitempty"`
+	Systemd       string                 `protobuf:"bytes,11,opt,name=systemd,proto3" json:"systemd,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2072,6 +2073,13 @@ func (x *Spec) GetData() []*Data {
 		return x.Data
 	}
 	return nil
+}
+
+func (x *Spec) GetSystemd() string {
+	if x != nil {
+		return x.Systemd
+	}
+	return ""
 }
 
 type Data struct {
@@ -3617,7 +3625,7 @@ const file_provider_proto_rawDesc = "" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x12\n" +
 	"\x04data\x18\x03 \x01(\fR\x04data\"\x1f\n" +
 	"\tDialReply\x12\x12\n" +
-	"\x04data\x18\x01 \x01(\fR\x04data\"\x9a\x03\n" +
+	"\x04data\x18\x01 \x01(\fR\x04data\"\xb4\x03\n" +
 	"\x04Spec\x12\x10\n" +
 	"\x03env\x18\x01 \x01(\tR\x03env\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
@@ -3629,7 +3637,8 @@ const file_provider_proto_rawDesc = "" +
 	"\apublish\x18\b \x03(\v2\x1a.evenkeel.provider.v1.PortR\apublish\x12.\n" +
 	"\x04seed\x18\t \x01(\v2\x1a.evenkeel.provider.v1.SeedR\x04seed\x12.\n" +
 	"\x04data\x18\n" +
-	" \x03(\v2\x1a.evenkeel.provider.v1.DataR\x04data\x1a9\n" +
+	" \x03(\v2\x1a.evenkeel.provider.v1.DataR\x04data\x12\x18\n" +
+	"\asystemd\x18\v \x01(\tR\asystemd\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"D\n" +
