@@ -68,7 +68,7 @@ func (p *provider) createContainer(ctx context.Context, g guest) (string, error)
 		}
 		return "", errTaken
 	case isNetworkGone(err):
-		return "", errTaken
+		return "", errNoNetwork
 	case errdefs.IsNotFound(err):
 		return "", fail(providers.NotFound, "%v", plain(err))
 	}
@@ -79,8 +79,8 @@ func (p *provider) createContainer(ctx context.Context, g guest) (string, error)
 func (p *provider) moveContainer(ctx context.Context, id string, g guest) error {
 	hold, cancel := steady(ctx)
 	defer cancel()
-	if err := p.NetworkDisconnect(hold, g.network.ID, id, true); err != nil {
+	if err := p.NetworkDisconnect(hold, handle(g.network), id, true); err != nil {
 		return err
 	}
-	return p.NetworkConnect(hold, g.network.ID, id, endpointAt(g.address))
+	return p.NetworkConnect(hold, handle(g.network), id, endpointAt(g.address))
 }

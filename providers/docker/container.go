@@ -52,7 +52,7 @@ func (g guest) configs() (*container.Config, *container.HostConfig, *network.Net
 		Tty: true, StopSignal: stopSignal, StopTimeout: &grace,
 	}
 	h := &container.HostConfig{
-		NetworkMode: container.NetworkMode(g.network.ID),
+		NetworkMode: container.NetworkMode(handle(g.network)),
 		CapDrop:     []string{"ALL"}, CapAdd: capabilities,
 		SecurityOpt:  securityOptions(g.host.SecurityOptions),
 		CgroupnsMode: container.CgroupnsModePrivate,
@@ -69,7 +69,7 @@ func (g guest) configs() (*container.Config, *container.HostConfig, *network.Net
 	if g.host.SwapLimit {
 		h.MemorySwap = g.spec.Memory // none beside it
 	}
-	return c, h, &network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{g.network.ID: endpointAt(g.address)}}
+	return c, h, &network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{handle(g.network): endpointAt(g.address)}}
 }
 
 func endpointAt(address string) *network.EndpointSettings {

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/network"
@@ -108,33 +107,22 @@ func (p *provider) deleteEnv(ctx context.Context, env string, keepData bool) err
 	return p.removeNetworks(ctx, env)
 }
 
-// removeWithNetworks removes containers, and meanwhile each network as soon as nothing is attached to it: either takes the daemon a while. What is left of the
-// networks is for removeNetworks.
+// removeWithNetworks removes containers, and meanwhile the networks, of which the running ones are taken off first: either takes the daemon a while, and a container's
+// end lets go of its network only late. What is left of the networks is for removeNetworks.
 func (p *provider) removeWithNetworks(ctx context.Context, boxes []box, networks []network.Summary) error {
-	removed, cancel := context.WithCancel(ctx)
-	var work sync.WaitGroup
-	for _, n := range networks {
-		work.Go(func() {
-			for {
-				// Whatever else is wrong will be so once more.
-				if err := p.NetworkRemove(ctx, n.ID); err == nil || !says(err, "has active endpoints") {
-					return
-				}
-				select {
-				case <-removed.Done():
-					return
-				case <-time.After(10 * time.Millisecond):
-				}
-			}
-		})
-	}
+	var work, off sync.WaitGroup
 	for _, b := range boxes {
 		if e := b.endpoint(); e != nil && b.running() {
-			work.Go(func() { _ = p.NetworkDisconnect(ctx, e.NetworkID, b.ID, true) }) // its end does it, too, but later
+			off.Go(func() { _ = p.NetworkDisconnect(ctx, e.NetworkID, b.ID, true) }) // else its end does it
 		}
 	}
+	work.Go(func() {
+		off.Wait()
+		for _, n := range networks {
+			work.Go(func() { _ = p.NetworkRemove(ctx, n.ID) }) // whatever is wrong will be so once more
+		}
+	})
 	err := p.removeBoxes(ctx, boxes)
-	cancel()
 	work.Wait()
 	return err
 }

@@ -3,15 +3,11 @@
 package docker
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"strings"
-	"sync"
 	"time"
 
-	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 
 	"github.com/evenkeel/evenkeel/providers"
@@ -78,6 +74,9 @@ const maxTries = 20
 // errTaken says that another call was quicker: look again.
 var errTaken = errors.New("another call took what it needs")
 
+// errNoNetwork: errTaken, and it is the network.
+var errNoNetwork = fmt.Errorf("%w: its network is not there", errTaken)
+
 // pause waits a little before another process's work is looked at again.
 func pause(ctx context.Context) error {
 	t := time.NewTimer(100 * time.Millisecond)
@@ -132,146 +131,6 @@ func sameProject(b box, spec providers.Spec) error {
 		return nil
 	}
 	return &coded{providers.Conflict, fmt.Errorf("one of that name belongs to project %q, this is %q", was, is), "give this project another name, or use --as"}
-}
-
-// make creates the machine. After an error nothing of it is left.
-func (p *provider) make(ctx context.Context, spec providers.Spec, ref providers.ImageRef, progress providers.Progress) (_ providers.Machine, err error) {
-	step := func(detail string) error {
-		progress.Emit(providers.Event{Subject: spec.Name, Stage: "create", Detail: detail})
-		return ctx.Err()
-	}
-	g := guest{spec: spec, image: string(ref)}
-	if g.host, err = p.host(ctx); err != nil {
-		return providers.Machine{}, err
-	}
-	if err := p.haveImage(ctx, g); err != nil {
-		return providers.Machine{}, err
-	}
-	if g.data, err = p.planData(ctx, spec); err != nil {
-		return providers.Machine{}, err
-	}
-	if err := step("network"); err != nil {
-		return providers.Machine{}, err
-	}
-	id := ""
-	defer func() {
-		if err == nil {
-			return
-		}
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)
-		defer cancel()
-		var undo []error
-		if id != "" {
-			undo = append(undo, p.removeForwards(ctx, spec.Env, id), p.removeContainer(ctx, id), p.removeFresh(ctx, spec, g.data))
-		}
-		undo = append(undo, p.removeEmptyNetwork(ctx, spec.Env))
-		if e := errors.Join(undo...); e != nil {
-			err = errors.Join(err, fmt.Errorf("undo: %w", e))
-		}
-	}()
-	if g.network, err = p.ensureNetwork(ctx, spec); err != nil {
-		return providers.Machine{}, err
-	}
-	if err := step("container"); err != nil {
-		return providers.Machine{}, err
-	}
-	if id, err = p.claim(ctx, &g); err != nil {
-		return providers.Machine{}, err
-	}
-	if err := step("seed"); err != nil {
-		return providers.Machine{}, err
-	}
-	if err := p.fill(ctx, id, g); err != nil {
-		return providers.Machine{}, err
-	}
-	if err := step("start"); err != nil {
-		return providers.Machine{}, err
-	}
-	if err := p.boot(ctx, id); err != nil {
-		return providers.Machine{}, err
-	}
-	if err := ctx.Err(); err != nil {
-		return providers.Machine{}, err
-	}
-	p.log.Info("made machine", "machine", spec.Name, "env", spec.Env, "id", id)
-	return p.now(ctx, spec.Env, id)
-}
-
-// haveImage wants the reference to be an image of ours that starts here.
-func (p *provider) haveImage(ctx context.Context, g guest) error {
-	if !strings.HasPrefix(g.image, "sha256:") || !isHex(strings.TrimPrefix(g.image, "sha256:")) {
-		return fail(providers.Invalid, "image reference %q is not this provider's", g.image)
-	}
-	img, err := p.ImageInspect(ctx, g.image)
-	if errdefs.IsNotFound(err) || err == nil && (img.Config == nil || img.Config.Labels[labelKind] != kindImage) {
-		return fail(providers.NotFound, "image %s is not stored here", g.image)
-	}
-	if err != nil {
-		return err
-	}
-	return bootable(img.Config.Labels[labelSystemd], g.host.CgroupVersion)
-}
-
-// fill lays the seed and makes the machine's other objects, at once.
-func (p *provider) fill(ctx context.Context, id string, g guest) error {
-	seed, err := g.seed()
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	var errs [3]error
-	var work sync.WaitGroup
-	for i, do := range []func() error{
-		func() error {
-			return p.CopyToContainer(ctx, id, "/", bytes.NewReader(seed), container.CopyToContainerOptions{})
-		},
-		func() error { return p.putData(ctx, g.spec, g.data) },
-		func() error { return p.publishFirst(ctx, id, g) },
-	} {
-		work.Go(func() {
-			if errs[i] = do(); errs[i] != nil {
-				cancel()
-			}
-		})
-	}
-	work.Wait()
-	// What the first failure cancelled says nothing.
-	for _, err := range errs {
-		if err != nil && !errors.Is(err, context.Canceled) {
-			return err
-		}
-	}
-	return errors.Join(errs[:]...)
-}
-
-// publishFirst publishes the ports of a machine that was just created. A port that somebody takes at this moment gets another number, unless it is pinned.
-func (p *provider) publishFirst(ctx context.Context, id string, g guest) error {
-	if len(g.spec.Publish) == 0 {
-		return nil
-	}
-	var err error
-	for range maxTries {
-		there, e := p.look(ctx, g.spec.Env)
-		if e != nil {
-			return e
-		}
-		m := there.find(g.spec.Name)
-		if m == nil || m.ID != id {
-			return fail(providers.Unavailable, "it was removed meanwhile")
-		}
-		plan, e := p.planPorts(ctx, *m, g.spec.Env, g.spec.Name, g.spec.Publish, g.network.ID)
-		if e != nil {
-			return e
-		}
-		if err = p.publish(ctx, *m, plan, g.network); err == nil || !says(err, "in use", "already allocated") {
-			return err
-		}
-		if err := pause(ctx); err != nil {
-			return err
-		}
-	}
-	return err
 }
 
 // boot starts the machine's container: its last deed, after which it is whole.

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"iter"
 	"net/netip"
 	"slices"
 
@@ -38,20 +39,17 @@ func (p *provider) ensureNetwork(ctx context.Context, spec providers.Spec) (netw
 }
 
 func (p *provider) findOrMakeNetwork(ctx context.Context, spec providers.Spec) (network.Summary, error) {
-	count := 1 << (networkBits - p.config.subnets.Bits())
-	start := int(hashOf(spec.Env) % uint32(count))
-	for i := range count {
-		s := subnetOf(p.config.subnets, (start+i)%count)
+	for s := range p.subnetsFor(spec.Env) {
 		for range maxTries {
 			list, err := p.networks(ctx, spec.Env)
 			if err != nil || len(list) > 0 {
 				return first(list), err
 			}
-			used, err := p.isUsed(ctx, s)
+			all, err := p.NetworkList(ctx, network.ListOptions{})
 			if err != nil {
 				return network.Summary{}, err
 			}
-			if used {
+			if isUsed(all, s) {
 				break
 			}
 			err = p.createNetwork(ctx, spec, s)
@@ -66,12 +64,59 @@ func (p *provider) findOrMakeNetwork(ctx context.Context, spec providers.Spec) (
 			}
 		}
 	}
-	return network.Summary{}, &coded{
+	return network.Summary{}, p.noSubnet()
+}
+
+func (p *provider) noSubnet() error {
+	return &coded{
 		providers.Exhausted,
-		fmt.Errorf("all %d networks of %s are in use", count, p.config.Subnets),
+		fmt.Errorf("all %d networks of %s are in use", p.countSubnets(), p.config.Subnets),
 		"remove environments that are not needed (evenkeel gc), or give more: config: {subnets: ...}",
 	}
 }
+
+func (p *provider) countSubnets() int { return 1 << (networkBits - p.config.subnets.Bits()) }
+
+// subnetsFor are all that an environment's network may have, in the order in which they are tried.
+func (p *provider) subnetsFor(env string) iter.Seq[netip.Prefix] {
+	count := p.countSubnets()
+	start := int(hashOf(env) % uint32(count))
+	return func(yield func(netip.Prefix) bool) {
+		for i := range count {
+			if !yield(subnetOf(p.config.subnets, (start+i)%count)) {
+				return
+			}
+		}
+	}
+}
+
+// planNetwork finds the environment's network, or says which findOrMakeNetwork will make, which has no ID.
+func (p *provider) planNetwork(ctx context.Context, env string) (network.Summary, error) {
+	list, err := p.networks(ctx, env)
+	if err != nil || len(list) > 0 {
+		return first(list), err
+	}
+	all, err := p.NetworkList(ctx, network.ListOptions{})
+	if err != nil {
+		return network.Summary{}, err
+	}
+	for s := range p.subnetsFor(env) {
+		if !isUsed(all, s) {
+			return network.Summary{Name: networkName(env), IPAM: network.IPAM{Config: []network.IPAMConfig{{Subnet: s.String()}}}}, nil
+		}
+	}
+	return network.Summary{}, p.noSubnet()
+}
+
+// alike: what was made for the one fits the other.
+func alike(a, b network.Summary) bool {
+	s, err := subnet(a)
+	t, err2 := subnet(b)
+	return err == nil && err2 == nil && s == t && a.Name == b.Name
+}
+
+// handle is what the daemon knows a network by: of one that is yet to be, the name.
+func handle(n network.Summary) string { return cmp.Or(n.ID, n.Name) }
 
 func first(list []network.Summary) network.Summary {
 	if len(list) == 0 {
@@ -80,20 +125,16 @@ func first(list []network.Summary) network.Summary {
 	return list[0]
 }
 
-// isUsed reports whether a network of the daemon's has some of the subnet.
-func (p *provider) isUsed(ctx context.Context, s netip.Prefix) (bool, error) {
-	all, err := p.NetworkList(ctx, network.ListOptions{})
-	if err != nil {
-		return false, err
-	}
+// isUsed reports whether one of the networks has some of the subnet.
+func isUsed(all []network.Summary, s netip.Prefix) bool {
 	for _, n := range all {
 		for _, pool := range n.IPAM.Config {
 			if used, err := netip.ParsePrefix(pool.Subnet); err == nil && used.Overlaps(s) {
-				return true, nil
+				return true
 			}
 		}
 	}
-	return false, nil
+	return false
 }
 
 func (p *provider) createNetwork(ctx context.Context, spec providers.Spec, subnet netip.Prefix) error {
