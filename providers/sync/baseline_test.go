@@ -8,7 +8,6 @@ import (
 	gosync "sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/evenkeel/evenkeel/providers/sync"
 )
@@ -20,9 +19,10 @@ func TestForgettingLeavesNoLockAndLetsNobodyInTwice(t *testing.T) {
 	other := sync.StateFile(dir, "a1b2c3", "shop.ci", "web-1", "/from", "/to")
 	var inside atomic.Int32
 	var work gosync.WaitGroup
-	for range 8 {
+	// Many at once, and no pause: what must not be is a matter of a few system calls.
+	for range 64 {
 		work.Go(func() {
-			for range 20 {
+			for range 30 {
 				release, err := sync.Hold(t.Context(), file)
 				if err != nil {
 					t.Error(err)
@@ -31,7 +31,11 @@ func TestForgettingLeavesNoLockAndLetsNobodyInTwice(t *testing.T) {
 				if n := inside.Add(1); n != 1 {
 					t.Errorf("%d hold it at once", n)
 				}
-				time.Sleep(time.Millisecond)
+				for range 20 {
+					if err := sync.Forget(dir, "shop.elsewhere"); err != nil {
+						t.Error(err)
+					}
+				}
 				inside.Add(-1)
 				release()
 				if err := sync.Forget(dir, "shop.laptop"); err != nil {
