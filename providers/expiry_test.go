@@ -3,10 +3,12 @@
 package providers_test
 
 import (
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -56,6 +58,61 @@ func TestAMachineMadeLaterExpiresWithItsEnvironmentAndSwitchesItselfOff(t *testi
 	}
 	if res := up(t, c, providers.UpOptions{}); res.Changed() {
 		t.Errorf("up again came to %+v", res.Changes)
+	}
+}
+
+// specs tells what is put.
+type specs struct {
+	providers.Provider
+	mu  sync.Mutex
+	put []providers.Spec
+}
+
+func (s *specs) Unwrap() providers.Provider { return s.Provider }
+
+func (s *specs) PutMachine(ctx context.Context, spec providers.Spec, ref providers.ImageRef, p providers.Progress) (providers.Machine, error) {
+	s.mu.Lock()
+	s.put = append(s.put, spec)
+	s.mu.Unlock()
+	return s.Provider.PutMachine(ctx, spec, ref, p)
+}
+
+// A place makes anew what is gone by then.
+func TestAMachineWhosePortsChangeKeepsItsEnd(t *testing.T) {
+	at := world(t, nil)
+	c := at(web("1"))
+	c.Plan.TTL = time.Hour
+	first := up(t, c, providers.UpOptions{}).Machines[0].Labels[providers.LabelExpires]
+	public := web("1")
+	public.Allow = []envs.Rule{{From: envs.Anywhere, PortLow: 80, PortHigh: 80, Proto: "tcp"}}
+	public.Publish = []envs.Publish{{Port: 80, Proto: "tcp"}}
+	c = at(public)
+	told := &specs{Provider: c.Provider}
+	c.Provider, c.Plan.TTL = told, 9*time.Hour
+	up(t, c, providers.UpOptions{})
+	if len(told.put) == 0 {
+		t.Fatal("nothing was put")
+	}
+	for _, spec := range told.put {
+		if got := spec.Labels[providers.LabelExpires]; got != first || first == "" {
+			t.Errorf("put with the end %q, want %q", got, first)
+		}
+	}
+}
+
+func TestNothingIsRestoredIntoAnExpiredEnvironment(t *testing.T) {
+	at := world(t, nil)
+	db := web("1")
+	db.Data = []envs.Data{{Name: "pg", Size: 16 << 20, Mount: "/srv/pg"}}
+	c := at(db)
+	c.Plan.TTL = time.Hour
+	up(t, c, providers.UpOptions{})
+	if _, err := c.SaveSnapshot(t.Context(), "before", "", time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	c.At(func() time.Time { return time.Now().Add(2 * time.Hour) })
+	if _, err := c.RestoreSnapshot(t.Context(), "before", ""); providers.CodeOf(err) != providers.Denied || !strings.Contains(err.Error(), "it expired 1h") {
+		t.Errorf("got %v, want that it expired", err)
 	}
 }
 

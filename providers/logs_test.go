@@ -139,6 +139,32 @@ func TestEveryLossOfAFollowedMachineIsTold(t *testing.T) {
 	}
 }
 
+// One that stays away is asked for again and again, and told of once.
+func TestALossIsToldOnceUntilTheMachineIsBack(t *testing.T) {
+	var c *providers.Core
+	var p *answering
+	c, p = journals(t, func(ctx context.Context, machine int, s *sshtest.Session) {
+		if machine == 1 {
+			p.mu.Lock()
+			p.machines[0].State = providers.Stopped
+			p.mu.Unlock()
+			s.ExitSignal = "TERM"
+			return
+		}
+		select {
+		case <-time.After(5 * time.Second): // it is asked for every two
+		case <-ctx.Done():
+			return
+		}
+		line(s.Stdout, 9, "last")
+		<-ctx.Done()
+	})
+	text, failures := logs(t, c, providers.LogOptions{Follow: true, Lines: 10}, func(text string) bool { return strings.Contains(text, "last") })
+	if len(failures) != 1 {
+		t.Errorf("got %s, failures %v, want one", text, failures)
+	}
+}
+
 func TestAMachineThatCannotBeReadHoldsUpNoOther(t *testing.T) {
 	c, p := journals(t, func(_ context.Context, _ int, s *sshtest.Session) { line(s.Stdout, 1, "here") })
 	p.machines[1].State = providers.Stopped
