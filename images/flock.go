@@ -84,3 +84,27 @@ func diskUsage(dir string) int64 {
 	})
 	return total
 }
+
+// Alone waits until no other process of this computer brings the artefact to a place, and keeps others waiting until done: what eight of them would do at once, one does,
+// and the others find it done. busy is called once where another is at it. A process that dies leaves nothing locked. Where files cannot be locked, as on some network file
+// systems, nobody waits.
+func (a Artefact) Alone(ctx context.Context, busy func()) (done func(), err error) {
+	f, err := os.Open(a.Path)
+	if err != nil {
+		return nil, fmt.Errorf("cannot open artefact: %w", err)
+	}
+	for first := true; ; first = false {
+		if !errors.Is(syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB), syscall.EWOULDBLOCK) {
+			return func() { _ = f.Close() }, nil // read only
+		}
+		if first {
+			busy()
+		}
+		select {
+		case <-ctx.Done():
+			_ = f.Close()
+			return nil, context.Cause(ctx)
+		case <-time.After(lockWait):
+		}
+	}
+}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/image"
+	"github.com/docker/docker/api/types/system"
 	"github.com/docker/docker/client"
 
 	"github.com/evenkeel/evenkeel/images"
@@ -42,17 +43,21 @@ func (p *provider) putImage(ctx context.Context, img images.Image, progress prov
 	if has := debianArch(info.Architecture); img.Arch != "" && img.Arch != has {
 		return "", fail(providers.Unsupported, "it is for %s; this daemon runs containers of %s", img.Arch, has)
 	}
-	stored, err := p.stored(ctx, labelTree+"="+tree.SHA256)
-	if err != nil {
-		return "", err
+	if ref, err := p.find(ctx, img, info); err != nil || ref != "" {
+		return ref, err
 	}
-	for _, i := range stored {
-		if i.Labels[labelKey] == img.Key && i.Labels[labelDigest] == img.Digest {
-			if err := bootable(i.Labels[labelSystemd], info.CgroupVersion); err != nil {
-				return "", err
-			}
-			return providers.ImageRef(i.ID), nil
-		}
+	done, err := tree.Alone(ctx, func() {
+		progress.Emit(providers.Event{Subject: img.Recipe, Stage: "upload", Detail: "waiting for another run that loads it"})
+	})
+	switch {
+	case ctx.Err() != nil:
+		return "", ctx.Err()
+	case err != nil:
+		return "", &coded{providers.Invalid, err, ""}
+	}
+	defer done()
+	if ref, err := p.find(ctx, img, info); err != nil || ref != "" { // the other run's
+		return ref, err
 	}
 	r, err := examine(ctx, tree, meter(progress, providers.Event{Subject: img.Recipe, Stage: "upload", Detail: "examine", Total: tree.Size, Bytes: true}))
 	if err != nil {
@@ -64,16 +69,28 @@ func (p *provider) putImage(ctx context.Context, img images.Image, progress prov
 	if err := p.load(ctx, img, r, progress); err != nil {
 		return "", err
 	}
-	if stored, err = p.stored(ctx, labelTree+"="+tree.SHA256); err != nil {
+	ref, err := p.find(ctx, img, info)
+	if err == nil && ref == "" {
+		err = fail(providers.Unavailable, "it was removed while it was stored")
+	}
+	if err == nil {
+		p.log.Info("stored image", "recipe", img.Recipe, "ref", ref)
+	}
+	return ref, err
+}
+
+// find is the image where it is stored, else "". One that cannot start there is refused.
+func (p *provider) find(ctx context.Context, img images.Image, info *system.Info) (providers.ImageRef, error) {
+	stored, err := p.stored(ctx, labelTree+"="+img.Artefacts[images.Tar].SHA256)
+	if err != nil {
 		return "", err
 	}
 	for _, i := range stored {
 		if i.Labels[labelKey] == img.Key && i.Labels[labelDigest] == img.Digest {
-			p.log.Info("stored image", "recipe", img.Recipe, "ref", i.ID)
-			return providers.ImageRef(i.ID), nil
+			return providers.ImageRef(i.ID), bootable(i.Labels[labelSystemd], info.CgroupVersion)
 		}
 	}
-	return "", fail(providers.Unavailable, "it was removed while it was stored")
+	return "", nil
 }
 
 // debianArch is Debian's word for what the daemon says by uname's.

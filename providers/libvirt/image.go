@@ -65,6 +65,19 @@ func (p *provider) putImage(ctx context.Context, img images.Image, progress prov
 	if whole {
 		return i.ref(), nil
 	}
+	done, err := img.Artefacts[images.QCOW2].Alone(ctx, func() {
+		progress.Emit(providers.Event{Subject: img.Recipe, Stage: "upload", Detail: "waiting for another run that stores it"})
+	})
+	switch {
+	case ctx.Err() != nil:
+		return "", ctx.Err()
+	case err != nil:
+		return "", &coded{providers.Invalid, err, ""}
+	}
+	defer done()
+	if whole, err := pool.hasImage(i); err != nil || whole { // the other run's
+		return i.ref(), err
+	}
 	for _, f := range artefacts {
 		if err := p.uploadArtefact(ctx, pool, i, img, f, progress); err != nil {
 			return "", fmt.Errorf("%s: %w", f, err)
