@@ -46,9 +46,6 @@ var (
 	SystemdVersion  = systemdVersion
 	SecurityOptions = securityOptions
 	Wrap            = wrap
-	Self            = self
-	Alive           = alive
-	StartTime       = startTime
 )
 
 // Reconcile says what has to be done so that forwards, each with its ports, come to what is wanted: which go, and what a new one forwards.

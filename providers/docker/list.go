@@ -15,6 +15,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"github.com/evenkeel/evenkeel/internal/maker"
 	"github.com/evenkeel/evenkeel/providers"
 )
 
@@ -102,7 +103,7 @@ func (p *provider) state(b box) providers.State {
 	case container.StateRemoving, container.StateDead:
 		return providers.Partial
 	case container.StateCreated:
-		if alive(b.Labels[labelMaker], b.Labels[labelMade], p.abroad) {
+		if maker.Alive(b.Labels[labelMaker], b.Labels[labelMade], p.abroad) {
 			return providers.Unknown // somebody is at it now
 		}
 		return providers.Partial

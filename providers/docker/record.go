@@ -9,6 +9,7 @@ import (
 
 	"github.com/docker/docker/api/types/filters"
 
+	"github.com/evenkeel/evenkeel/internal/maker"
 	"github.com/evenkeel/evenkeel/providers"
 )
 
@@ -21,7 +22,7 @@ const (
 	labelEnv     = space + "env"
 	labelName    = space + "name"    // the machine's
 	labelSpec    = space + "spec"    // providers.Spec.Digest
-	labelMaker   = space + "maker"   // the process that makes it; see maker.go
+	labelMaker   = space + "maker"   // the process that makes it; see internal/maker
 	labelMade    = space + "made"    // RFC 3339, UTC
 	labelDisks   = space + "disks"   // names of a machine's data disks, by spaces
 	labelMachine = space + "machine" // container whose ports are forwarded
@@ -49,7 +50,7 @@ const (
 func machineLabels(spec providers.Spec) map[string]string {
 	l := map[string]string{
 		labelKind: kindMachine, labelEnv: spec.Env, labelName: spec.Name, labelSpec: spec.Digest(),
-		labelMaker: self(), labelMade: now(),
+		labelMaker: maker.Self(), labelMade: now(),
 	}
 	var disks []string
 	for _, d := range spec.Data {
@@ -65,7 +66,7 @@ func machineLabels(spec providers.Spec) map[string]string {
 // ownLabels are those of what else an environment has.
 func ownLabels(kind, env string, core providers.Labels) map[string]string {
 	return map[string]string{
-		labelKind: kind, labelEnv: env, labelMaker: self(), labelMade: now(),
+		labelKind: kind, labelEnv: env, labelMaker: maker.Self(), labelMade: now(),
 		labelProject: core[providers.LabelProject], labelOwner: core[providers.LabelOwner],
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/txtar"
 
+	"github.com/evenkeel/evenkeel/internal/maker"
 	"github.com/evenkeel/evenkeel/providers"
 	"github.com/evenkeel/evenkeel/providers/libvirt"
 )
@@ -151,11 +152,11 @@ func TestUnfinishedIsPartialOnlyWhenNobodyWorksOnIt(t *testing.T) {
 		phase string
 		want  bool
 	}{
-		{libvirt.Self(), string(libvirt.Making), false},
+		{maker.Self(), string(libvirt.Making), false},
 		{"gone:1:2:3", string(libvirt.Making), true},
 		{"", string(libvirt.Making), true},
 		{"gone:1:2:3", string(libvirt.Made), false},
-		{libvirt.Self(), string(libvirt.Removing), true},
+		{maker.Self(), string(libvirt.Removing), true},
 	} {
 		r.Maker, r.Phase = c.maker, libvirt.Phase(c.phase)
 		if got := r.Partial(); got != c.want {

@@ -48,11 +48,8 @@ var (
 	LostPort          = lostPort
 	Forwards          = forwards
 	Virtualizes       = virtualizes
-	Self              = self
-	Alive             = alive
 	FirstUnprivileged = firstUnprivileged
 	QCOW2Size         = qcow2Size
-	StartTime         = startTime
 	Wrap              = wrap
 	ConnectError      = connectError
 	Connect           = connect

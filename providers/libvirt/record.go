@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/evenkeel/evenkeel/internal/maker"
 	"github.com/evenkeel/evenkeel/providers"
 )
 
@@ -30,7 +31,7 @@ type record struct {
 	Env     string   `xml:"env,attr"`
 	Name    string   `xml:"name,attr"`
 	Phase   phase    `xml:"phase,attr"`
-	Maker   string   `xml:"maker,attr"` // the process that makes it; see maker.go
+	Maker   string   `xml:"maker,attr"` // the process that makes it; see internal/maker
 	Made    string   `xml:"made,attr"`  // RFC 3339, UTC
 	Spec    string   `xml:"spec,attr"`  // providers.Spec.Digest
 	Image   string   `xml:"image,attr"` // providers.ImageRef
@@ -67,7 +68,7 @@ const sshPort = 22
 
 func newRecord(spec providers.Spec, ref providers.ImageRef) record {
 	r := record{
-		Env: spec.Env, Name: spec.Name, Phase: making, Maker: self(), Made: time.Now().UTC().Format(time.RFC3339),
+		Env: spec.Env, Name: spec.Name, Phase: making, Maker: maker.Self(), Made: time.Now().UTC().Format(time.RFC3339),
 		Spec: spec.Digest(), Image: string(ref),
 	}
 	for _, d := range spec.Data {
@@ -90,7 +91,7 @@ func (r record) labels() providers.Labels {
 
 // partial says that nobody is making the machine any more and it is not whole.
 func (r record) partial() bool {
-	return r.Phase == removing || r.Phase == making && !alive(r.Maker, r.Made)
+	return r.Phase == removing || r.Phase == making && !maker.Alive(r.Maker, r.Made, false)
 }
 
 // element renders r for virDomainSetMetadata, which adds the namespace itself.

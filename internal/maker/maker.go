@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package libvirt
+// Package maker names the process that makes something in a place where others may meet it half-made, so that they can tell whether it is still at work. It asks /proc, so it is
+// for Linux.
+package maker
 
 import (
 	"fmt"
@@ -10,25 +12,29 @@ import (
 	"time"
 )
 
-// makingTime is how long a making may take at most where the maker cannot be asked for: two processes in different containers.
+// makingTime is how long a making may take at most where the maker cannot be asked for.
 const makingTime = 10 * time.Minute
 
-// self names this process so that any other process of this computer can tell whether it still runs: boot, PID namespace, PID and the
-// PID's start time (field 22 of /proc/PID/stat, see proc(5)), since PIDs come again.
-func self() string {
-	return strings.Join([]string{bootID(), pidNamespace(), strconv.Itoa(os.Getpid()), startTime(os.Getpid())}, ":")
+// Self names this process.
+func Self() string { return Of(os.Getpid()) }
+
+// Of names a process of this computer, seen from our PID namespace: by boot, PID namespace, PID and the PID's start time (field 22 of /proc/PID/stat, see proc(5)), since PIDs come
+// again. It is made of ASCII letters, digits, '-' and ':'. The name of one that does not run is nobody's.
+func Of(pid int) string {
+	return strings.Join([]string{bootID(), pidNamespace(), strconv.Itoa(pid), startTime(pid)}, ":")
 }
 
-// alive reports whether the maker may still be at work.
-func alive(maker, since string) bool {
+// Alive reports whether the process of that name may still be at work on what it began at since (RFC 3339). One that cannot be asked for, being in another container, is given ten
+// minutes; so is one of another boot where abroad: makers may be on computers of their own. What is no name is dead.
+func Alive(maker, since string, abroad bool) bool {
 	parts := strings.Split(maker, ":")
 	if len(parts) != 4 {
 		return false
 	}
-	if parts[0] != bootID() {
+	if parts[0] != bootID() && !abroad {
 		return false
 	}
-	if parts[1] != pidNamespace() {
+	if parts[0] != bootID() || parts[1] != pidNamespace() {
 		t, err := time.Parse(time.RFC3339, since)
 		return err == nil && time.Since(t) < makingTime
 	}
