@@ -29,7 +29,7 @@ func TestConformance(t *testing.T) {
 		Plugin:       docker.Plugin(),
 		Config:       json.RawMessage(`{"subnets": "10.215.0.0/20"}`),
 		Image:        conformance.SmallImage(t, docker.Plugin().Formats),
-		BootDeadline: 2 * time.Minute, // half a second on an idle computer
+		BootDeadline: 10 * time.Minute, // half a second on an idle computer, half a minute in a busy virtual machine
 		Leaks:        func() []string { return leaks(t) },
 		BadConfig: []json.RawMessage{
 			json.RawMessage(`{"host": "fd://3"}`),

@@ -4,11 +4,14 @@ package docker_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -106,8 +109,12 @@ func TestWhatTheDaemonCannotDoIsSaidBeforehand(t *testing.T) {
 		change  func(*providers.Spec)
 		want    string
 	}{
-		"too much memory":        {nil, func(s *providers.Spec) { s.Memory = 16 << 30 }, "docker's computer has 8192 MiB"},
-		"too many processors":    {nil, func(s *providers.Spec) { s.CPUs = 5 }, "docker's computer has 4"},
+		"too much memory":     {nil, func(s *providers.Spec) { s.Memory = 16 << 30 }, "docker's computer has 8192 MiB"},
+		"too many processors": {nil, func(s *providers.Spec) { s.CPUs = 5 }, "docker's computer has 4"},
+		"no limits without root, version 1": {map[string]string{"GET /info": `{"NCPU": 4, "MemTotal": 8589934592, "CgroupVersion": "1", "CgroupDriver": "none", "SecurityOptions": ["name=seccomp,profile=default", "name=rootless"]}`},
+			func(*providers.Spec) {}, "without root, which control groups of version 1 give nothing to"},
+		"not delegated": {map[string]string{"GET /info": `{"NCPU": 4, "MemTotal": 8589934592, "MemoryLimit": true, "CgroupVersion": "2", "CgroupDriver": "systemd", "SecurityOptions": ["name=rootless"]}`},
+			func(*providers.Spec) {}, "its user was not given the control groups cpuset"},
 		"no limits":              {map[string]string{"GET /info": `{"NCPU": 4, "MemTotal": 8589934592, "CgroupVersion": "2"}`}, func(*providers.Spec) {}, "cannot limit"},
 		"a systemd that refuses": {map[string]string{"GET /images/json": `[{"Id": "sha256:00", "Labels": {"com.github.evenkeel.systemd": "257.8-1"}}]`}, func(*providers.Spec) {}, "systemd 257.8-1 does not start"},
 		"a systemd that refuses, before its image is built": {nil, func(s *providers.Spec) { s.Systemd = "257.9-1~deb13u1" }, "systemd 257.9-1~deb13u1 does not start"},
@@ -163,5 +170,83 @@ func TestWhatIsNotWholeIsListedAsSuch(t *testing.T) {
 	envs, err := p.ListEnvs(t.Context())
 	if err != nil || len(envs) != 1 || !envs[0].Partial || envs[0].Machines != 1 || len(envs[0].Data) > 0 {
 		t.Errorf("got %+v, %v, want an environment with something half-made and no disk", envs, err)
+	}
+}
+
+// TestWhatADaemonWithoutRootCannotDoHasARemedy: its words are those of docker 20.10 on Debian 12.
+func TestWhatADaemonWithoutRootCannotDoHasARemedy(t *testing.T) {
+	for said, want := range map[string]struct {
+		code   providers.Code
+		remedy string
+	}{
+		"driver failed programming external connectivity on endpoint x (66): Error starting userland proxy: error while calling PortManager.AddPort(): cannot expose privileged port 80, you can add 'net.ipv4.ip_unprivileged_port_start=80' to /etc/sysctl.conf (currently 1024), or set CAP_NET_BIND_SERVICE on rootlesskit binary, or choose a larger port number (>= 1024): listen tcp4 127.0.0.1:80: bind: permission denied.": {
+			providers.Denied, "publish:",
+		},
+		`failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: unable to apply cgroup configuration: unable to start unit "docker-a7.scope" (properties []): Permission denied: unknown`: {
+			providers.Unsupported, "dbus-user-session",
+		},
+	} {
+		err := docker.Wrap("create", "machine web-1", errors.New(said))
+		if hint := wantError(t, err, want.code, said[:40]); !strings.Contains(hint, want.remedy) {
+			t.Errorf("got hint %q, want one that says %q", hint, want.remedy)
+		}
+	}
+}
+
+// TestOwnDaemonIsNamedWhereTheSystemsIsNot: a docker without root listens in its user's own folder.
+func TestOwnDaemonIsNamedWhereTheSystemsIsNot(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("XDG_RUNTIME_DIR", dir)
+	denied := errors.New("dial unix /var/run/docker.sock: connect: permission denied")
+	const system = "/var/run/docker.sock"
+	if hint := wantError(t, docker.ConnectError(system, denied), providers.Denied); !strings.Contains(hint, "usermod") {
+		t.Errorf("got hint %q, want the group", hint)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "docker.sock"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if hint := wantError(t, docker.ConnectError(system, denied), providers.Denied); !strings.Contains(hint, "DOCKER_HOST=unix://"+dir+"/docker.sock") {
+		t.Errorf("got hint %q, want the user's own", hint)
+	}
+	if hint := wantError(t, docker.ConnectError("tcp://a.example:2376", denied), providers.Unavailable); strings.Contains(hint, dir) {
+		t.Errorf("got hint %q for a daemon that was named", hint)
+	}
+}
+
+// TestPortsOfADaemonWithoutRootAreThisComputers: its bridges are its own, what it publishes is not.
+func TestPortsOfADaemonWithoutRootAreThisComputers(t *testing.T) {
+	name, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "rootlesskit"), nil, 0o700); err != nil { // without a capability of its own
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	taken := l.Addr().(*net.TCPAddr).Port
+	info := strings.Replace(computer, "{", `{"SecurityOptions": ["name=seccomp,profile=default", "name=rootless"], "Name": "`+name+`", `, 1)
+	for port, want := range map[int]string{taken: "address already in use", 1: "docker runs without root and may listen from port"} {
+		if text, err := os.ReadFile("/proc/sys/net/ipv4/ip_unprivileged_port_start"); port == 1 && (err != nil || slices.Contains([]string{"0", "1"}, strings.TrimSpace(string(text)))) {
+			continue // here everybody may listen on any port
+		}
+		for at, refused := range map[string]bool{info: true, strings.Replace(info, name, name+"-not", 1): false} {
+			p, err := docker.Plugin().Open(t.Context(), daemonOf(t, "1.41", emptyPlace(map[string]string{"GET /info": at})), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			spec := someSpec()
+			spec.Publish = []providers.Port{{Port: 80, Proto: "tcp", HostPort: port}}
+			problems, err := p.Check(t.Context(), spec)
+			if err != nil || len(problems) > 0 != refused || refused && !strings.Contains(problems[0].Message, want) {
+				t.Errorf("port %d, refused %t: got %+v, %v, want one that says %q", port, refused, problems, err, want)
+			}
+			_ = p.Close()
+		}
 	}
 }

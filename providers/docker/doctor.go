@@ -48,10 +48,8 @@ func examineGroups(info system.Info) providers.Finding {
 }
 
 func examineLimits(info system.Info) providers.Finding {
-	if !info.MemoryLimit || !info.CPUSet {
-		return amiss("sudo mkdir -p /etc/systemd/system/user@.service.d && printf '[Service]\\nDelegate=cpu cpuset io memory pids\\n' | "+
-			"sudo tee /etc/systemd/system/user@.service.d/delegate.conf && sudo systemctl daemon-reload, then log in again",
-			"docker cannot limit memory (%v) and processors (%v) of containers", info.MemoryLimit, info.CPUSet)
+	if why, remedy := unlimited(&info); why != "" {
+		return amiss(remedy, "%s", why)
 	}
 	return sound("docker limits memory and processors of containers: %d processors, %d MiB", info.NCPU, info.MemTotal>>20)
 }

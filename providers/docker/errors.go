@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/containerd/errdefs"
@@ -82,6 +83,10 @@ func classify(err error) (providers.Code, string) {
 		return providers.Unavailable, ""
 	case says(err, "no space left on device", "disk quota exceeded"):
 		return providers.Exhausted, "free disk space: evenkeel image prune, docker system df"
+	case says(err, "cannot expose privileged port"): // where Check could not know
+		return providers.Denied, "pin a port from 1024 up under publish:, or on docker's computer: sudo sysctl -w net.ipv4.ip_unprivileged_port_start=80"
+	case says(err, "unable to apply cgroup configuration: unable to start unit"):
+		return providers.Unsupported, "docker without root asks systemd for control groups over its user's bus: sudo apt-get install dbus-user-session, then systemctl --user restart docker"
 	case says(err, "cannot allocate memory"):
 		return providers.Exhausted, "stop other machines, or lower memory: in env.yaml"
 	case says(err, "port is already allocated", "address already in use"):
@@ -129,6 +134,10 @@ func connectError(address string, err error) error {
 		e.Code, e.Hint = providers.Unavailable, "install docker: sudo apt-get install docker.io; where it is, "+startDaemon
 	case e.Code == providers.Internal:
 		e.Code, e.Hint = providers.Unavailable, startDaemon
+	}
+	own := filepath.Join(os.Getenv("XDG_RUNTIME_DIR"), "docker.sock") // where a docker without root listens
+	if "unix://"+address == defaultHost && (absent(address) || e.Code == providers.Denied) && filepath.IsAbs(own) && !absent(own) {
+		e.Hint = "your own docker listens elsewhere: export DOCKER_HOST=unix://" + own
 	}
 	return e
 }

@@ -45,6 +45,7 @@ var (
 	Bootable        = bootable
 	SystemdVersion  = systemdVersion
 	SecurityOptions = securityOptions
+	ConnectError    = connectError
 	Wrap            = wrap
 )
 

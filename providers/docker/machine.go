@@ -115,12 +115,9 @@ func (p *provider) validate(ctx context.Context, spec providers.Spec) error {
 			fmt.Errorf("cpus is %d, docker's computer has %d, and a container no more than that", spec.CPUs, host.NCPU),
 			"lower cpus: in env.yaml, or for this computer alone in env.local.yaml",
 		}
-	case !host.MemoryLimit || !host.CPUSet:
-		return &coded{
-			providers.Unsupported,
-			errors.New("this docker cannot limit a container's memory and processors: it was not given those control groups"),
-			"see what is missing: docker info; without root, have systemd delegate cpuset and memory to users",
-		}
+	}
+	if why, remedy := unlimited(host); why != "" {
+		return &coded{providers.Unsupported, errors.New(why), remedy}
 	}
 	return bootable(spec.Systemd, host.CgroupVersion)
 }

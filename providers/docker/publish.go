@@ -43,9 +43,16 @@ func (p *provider) planPorts(ctx context.Context, m box, env, name string, want 
 	for _, f := range have {
 		had = append(had, parsePorts(f.Labels[labelPorts])...)
 	}
+	host, err := p.host(ctx)
+	if err != nil {
+		return publishing{}, err
+	}
 	free := unheard
-	if near(network) {
+	switch {
+	case near(network):
 		free = listening
+	case p.here(host):
+		free = allowed
 	}
 	ports, err := choosePorts(env, name, want, had, claimed(all.forwards, m.ID), free)
 	if err != nil {
