@@ -105,6 +105,10 @@ func (p *echoProvider) PutMachine(ctx context.Context, s providers.Spec, img pro
 		p.log.Warn("undoing", "cause", ctx.Err()) // the first word after the client's death must not be the last
 		p.note("undone")
 		return providers.Machine{}, &providers.Error{Code: providers.Unavailable, Op: "create", Subject: "machine slow", Err: ctx.Err()}
+	case "cause": // what libraries return, such as net/http
+		progress.Emit(providers.Event{Subject: "cause", Stage: "create"})
+		<-ctx.Done()
+		return providers.Machine{}, &providers.Error{Code: providers.Unavailable, Op: "create", Subject: "machine cause", Err: context.Cause(ctx)}
 	case "die":
 		println("fatal: the ground is gone") // as the runtime does: to descriptor 2, whatever os.Stderr is
 		os.Exit(7)

@@ -69,7 +69,13 @@ func cancelled[Req, Reply any](ctx context.Context, stream grpc.BidiStreamingSer
 		if err == nil {
 			err = errors.New("cancelled by the client")
 		}
-		cancel(err)
+		cancel(&recalled{err})
 	}()
 	return ctx, func() { cancel(nil) }
 }
+
+// recalled is why a client's wish ended. Libraries hand on the cause of a context's end in place of its error, so it says itself what it is.
+type recalled struct{ error }
+
+func (e *recalled) Unwrap() error        { return e.error }
+func (e *recalled) Is(target error) bool { return target == context.Canceled }

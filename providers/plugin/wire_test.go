@@ -294,6 +294,18 @@ func TestCancelledPutReturnsAfterUndo(t *testing.T) {
 	})
 }
 
+func TestACancelledPutIsOneWhicheverReasonItsProviderTells(t *testing.T) {
+	both(t, func(t *testing.T, p providers.Provider, _ func() string) {
+		s := spec
+		s.Name = "cause"
+		ctx, cancel := context.WithCancel(t.Context())
+		_, err := p.PutMachine(ctx, s, "", func(providers.Event) { cancel() })
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v, want a cancelled one", err)
+		}
+	})
+}
+
 func TestCancelledSnapshotReturnsAfterUndo(t *testing.T) {
 	both(t, func(t *testing.T, p providers.Provider, journal func() string) {
 		s := p.(providers.Snapshotter)
