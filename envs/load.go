@@ -33,7 +33,15 @@ const maxID = 40
 // Load reads file and all it names. The list holds every problem found; the Definition is nil where one of them is an Error. The error
 // is for what no edit of the file mends: it is not there, or cannot be read. Files of a project are named in problems as file is: relative
 // where it is relative.
-func Load(file string) (*Definition, problem.List, error) {
+func Load(file string) (*Definition, problem.List, error) { return load(file, nil) }
+
+// LoadKnowing is Load for who wants all told at once: known are the providers that can be opened here, and where the file has errors it is told of its tiers, too, whose
+// provider is not among them. Of a file without errors MakePlan tells it.
+func LoadKnowing(file string, known []string) (*Definition, problem.List, error) {
+	return load(file, known)
+}
+
+func load(file string, known []string) (*Definition, problem.List, error) {
 	abs, err := filepath.Abs(file)
 	if err != nil {
 		return nil, nil, fmt.Errorf("cannot load %s: %w", file, err)
@@ -59,6 +67,9 @@ func Load(file string) (*Definition, problem.List, error) {
 		return nil, nil, err
 	}
 	if l.problems.Err() != nil {
+		if known != nil {
+			l.problems = append(l.problems, checkProviders(l.def, "", known)...)
+		}
 		return nil, l.problems, nil
 	}
 	return l.def, l.problems, nil

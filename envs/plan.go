@@ -125,7 +125,7 @@ func checkProviders(def *Definition, chosen string, known []string) problem.List
 	var problems problem.List
 	for _, name := range slices.Sorted(maps.Keys(def.Tiers)) {
 		provider := def.Tiers[name].Provider
-		if slices.Contains(known, provider) {
+		if provider == "" || slices.Contains(known, provider) { // "": a problem that was told
 			continue
 		}
 		at := def.place("tiers." + name + ".provider")

@@ -10,6 +10,7 @@ import (
 
 	"github.com/evenkeel/evenkeel/envs"
 	"github.com/evenkeel/evenkeel/internal/problem"
+	"github.com/evenkeel/evenkeel/providers/session"
 )
 
 func (a *App) validateVerb() verb {
@@ -44,7 +45,11 @@ func runValidate(_ context.Context, c *call) error {
 		return err
 	}
 	v := validation{File: file, Problems: problem.List{}}
-	def, problems, err := envs.Load(c.loadable(file))
+	known, err := session.KnownProviders()
+	if err != nil {
+		return err
+	}
+	def, problems, err := envs.LoadKnowing(c.loadable(file), known)
 	if err != nil {
 		return err
 	}
