@@ -345,11 +345,3 @@ func (c *Core) deliveredTo(ctx context.Context, m envs.Machine, there Machine) m
 	}
 	return all
 }
-
-// forgetCode removes what is kept of the environment's synced code.
-func (c *Core) forgetCode() error {
-	if c.CodeDir == "" {
-		return nil
-	}
-	return sync.Forget(c.CodeDir, c.Plan.Env)
-}

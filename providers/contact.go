@@ -102,6 +102,26 @@ func (c *Core) Dial(ctx context.Context, m Machine, user string) (*ssh.Client, e
 	return client, m.hostError(err)
 }
 
+// Stream opens a connection to a machine's SSH server and nothing more: nobody is verified, no key is offered. It is for SSH clients that do so themselves.
+func (c *Core) Stream(ctx context.Context, m Machine) (net.Conn, error) {
+	t, err := c.target(m, "")
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case t.DialContext != nil:
+		return t.DialContext(ctx)
+	case m.Host.Given():
+		return nil, &Error{Code: Unsupported, Op: "reach", Subject: "machine " + m.Name, Err: errors.New("it is reached by ways of its own"), Hint: "evenkeel ssh-config " + m.Name}
+	}
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "tcp", t.Address)
+	if err != nil {
+		return nil, &Error{Code: Unavailable, Op: "reach", Subject: "machine " + m.Name, Err: err}
+	}
+	return conn, nil
+}
+
 func (c *Core) target(m Machine, user string) (ssh.Target, error) {
 	if m.Host.Given() {
 		return c.hostTarget(m, user)

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/evenkeel/evenkeel/providers/sync"
 )
 
 // Gone is what Down and Remove came to.
@@ -45,7 +47,16 @@ func (c *Core) Down(ctx context.Context, keepData bool) (*Gone, error) {
 		return gone, err
 	}
 	// The authority vouched for machines that are gone, and what was synced with them is synced no more.
-	return gone, errors.Join(forgetAuthority(c.TLSDir), c.forgetCode())
+	return gone, Forget(c.TLSDir, c.CodeDir, c.Plan.Env)
+}
+
+// Forget removes what a client keeps of an environment that is gone: its authority in tlsDir, and what of it is known in codeDir (Core.TLSDir, Core.CodeDir; "": none).
+func Forget(tlsDir, codeDir, env string) error {
+	err := forgetAuthority(tlsDir)
+	if codeDir != "" {
+		err = errors.Join(err, sync.Forget(codeDir, env))
+	}
+	return err
 }
 
 // Remove removes the named machines (or kinds), planned or not, and nothing else: their data disks are kept. The others are settled anew, so that

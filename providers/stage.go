@@ -28,8 +28,8 @@ type StageError struct {
 	Machine string
 	Stage   string
 	Elapsed time.Duration // in this stage
-	Err     error
-	Console string // last lines of the console; untrusted: print through Printable
+	Err     error         // its text is without the secrets that the core knows
+	Console string        // last lines of the console, without the secrets that the core knows; untrusted: print through Printable
 	Hint    string
 }
 
@@ -50,8 +50,11 @@ func (c *Core) stage(ctx context.Context, m, stage string, f func() error) error
 	if _, ok := errors.AsType[*StageError](err); ok || ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		return err
 	}
-	return &StageError{Machine: m, Stage: stage, Elapsed: time.Since(began), Err: err, Hint: hintFor(m, stage, err)}
+	return &StageError{Machine: m, Stage: stage, Elapsed: time.Since(began), Err: c.hidden(err), Hint: hintFor(m, stage, err)}
 }
+
+// HintLookInto begins the hint of a StageError whose machine stays and can be logged in to; who removes it, or calls the environment otherwise, has another one.
+const HintLookInto = "look into it with"
 
 func hintFor(m, stage string, err error) string {
 	if e, ok := errors.AsType[*Error](err); ok && e.Hint != "" {
@@ -67,7 +70,7 @@ func hintFor(m, stage string, err error) string {
 	case stage == StageBoot:
 		return "read the console above; a slower machine needs a longer --within"
 	case stage == StageSettle || stage == StageHealth:
-		return "look into it with: evenkeel ssh " + m + " -- journalctl -b -p warning"
+		return HintLookInto + ": evenkeel ssh " + m + " -- journalctl -b -p warning"
 	}
 	return ""
 }
@@ -88,7 +91,7 @@ func (c *Core) addConsole(ctx context.Context, err error, id string) {
 	ctx, cancel := undo(ctx)
 	defer cancel()
 	if text, err := console.Console(ctx, id, consoleMax); err == nil {
-		e.Console = string(text)
+		e.Console = string(c.Hide(text))
 	} else {
 		c.log().Debug("no console", "machine", e.Machine, "error", err)
 	}

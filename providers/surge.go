@@ -104,7 +104,7 @@ func (r *run) addLastWords(ctx context.Context, why error) {
 	var said bounded.Tail
 	err := client.Run(ctx, ssh.Command{Line: "sudo -n journalctl -b -p warning -n 10 --no-pager -o cat", Stdout: &said, Stderr: &said})
 	if err == nil {
-		e.Err = withOutput(fmt.Errorf("%w (it is removed, the old one serves on)", e.Err), &said)
+		e.Err = r.core.hidden(withOutput(fmt.Errorf("%w (it is removed, the old one serves on)", e.Err), &said))
 	}
 }
 

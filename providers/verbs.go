@@ -150,7 +150,7 @@ func (c *Core) Status(ctx context.Context, check bool) ([]Status, error) {
 			s.Ready = &ok
 		}
 		if err != nil {
-			s.Reason = err.Error()
+			s.Reason = c.hidden(err).Error()
 			s.Unreachable = s.State == Unknown || errors.Is(err, ssh.ErrUnreachable)
 		}
 		if !s.Unreachable {

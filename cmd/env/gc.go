@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,7 +22,7 @@ import (
 func (a *App) gcVerb() verb {
 	return verb{
 		name: "gc", about: "remove what dead runs left",
-		more: "That is: expired environments, and what is half-made for more than an hour. It looks into every place that the definition names, and into those of the providers found here; with --tier into that tier's only.",
+		more: "That is: expired environments, and what is half-made for more than an hour. What this user keeps of them on this computer goes too. It looks into every place that the definition names, and into those of the providers found here; with --tier into that tier's only.",
 		flags: []cli.Flag{
 			boolFlag("dry-run", "show it, remove nothing", "n"),
 			boolFlag("yes", "do not ask", "y"),
@@ -54,6 +55,11 @@ func runGC(ctx context.Context, c *call) error {
 	sites, err := c.sites()
 	if err != nil {
 		return err
+	}
+	if !c.flag.Bool("dry-run") {
+		if err := c.user().Sweep(time.Now()); err != nil {
+			return err
+		}
 	}
 	all := []collected{}
 	failed := false
@@ -220,7 +226,19 @@ func (c *call) collectOne(ctx context.Context, s site, p providers.Provider, g p
 			return "not confirmed; --yes does not ask", err
 		}
 	}
-	return "", providers.Collect(ctx, p, g)
+	if err := providers.Collect(ctx, p, g); err != nil {
+		return "", err
+	}
+	return "", c.forgotten(ctx, p, g)
+}
+
+// forgotten lets go of what this user keeps of an environment of which nothing is there any more.
+func (c *call) forgotten(ctx context.Context, p providers.Provider, g providers.Garbage) error {
+	left, err := p.ListEnvs(ctx)
+	if err != nil || slices.ContainsFunc(left, func(e providers.EnvInfo) bool { return e.Env == g.Env }) {
+		return err
+	}
+	return c.user().Forget(g.Project, g.Env)
 }
 
 // askYes asks on a terminal; without one the answer is no.

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -59,6 +61,7 @@ type oneRun struct {
 	artifacts string // "": none
 	recorder  session.Recorder
 	s         *session.Session // as brought up; closed while the command runs
+	scratch   *session.Scratch // what the command reads; nil until it is there
 	began     time.Time
 }
 
@@ -74,24 +77,28 @@ func runRun(ctx context.Context, c *call) (int, error) {
 		ctx, cancel = context.WithTimeoutCause(ctx, r.timeout, errTimeout)
 		defer cancel()
 	}
-	config, err := os.MkdirTemp("", "evenkeel-run-")
-	if err != nil {
-		return exitNotOurs, fmt.Errorf("cannot make a folder for what the command reads: %w", err)
+	r.recorder.Start()
+	var machines []providers.Machine
+	err := r.runnable() // before anything is made
+	if err == nil {
+		machines, err = r.bringUp(ctx)
 	}
-	defer os.RemoveAll(config)
-
-	machines, err := r.bringUp(ctx)
 	if r.s == nil {
-		return r.statusOf(ctx, 0, err)
+		status, left := r.statusOf(ctx, 0, err)
+		if r.artifacts != "" {
+			left = errors.Join(left, r.keepNothingMade(status, err))
+		}
+		return status, left
 	}
 	status, ran := 0, false
 	why := err
 	if err == nil {
 		var variables []string
-		if variables, err = r.variables(config, machines); err == nil {
+		if variables, err = r.variables(machines); err == nil {
 			r.s.Close()
-			ran = true
 			status, err = r.command(whole, ctx, variables)
+			_, not := errors.AsType[*notStarted](err)
+			ran = !not && !errors.Is(err, errNotBegun)
 		}
 	}
 	r.s.Close()
@@ -103,8 +110,12 @@ var errTimeout = errors.New("--timeout is over")
 
 func (r *oneRun) options() (err error) {
 	if len(r.args) > 0 || len(r.after) == 0 {
-		e := usagef("run takes a command behind --, got %q", r.args)
+		e := usagef("run takes a command behind --, got none")
 		e.hint = "evenkeel run -- go test ./..."
+		if len(r.args) > 0 {
+			e = usagef("run takes a command behind --, got %s before it", listed(r.args))
+			e.hint = "evenkeel run -- " + strings.Join(append(slices.Clone(r.args), r.after...), " ")
+		}
 		return e
 	}
 	if text := r.flag.String("timeout"); text != "" {
@@ -120,6 +131,9 @@ func (r *oneRun) options() (err error) {
 		if err := os.MkdirAll(r.artifacts, 0o700); err != nil { // before anything is made
 			return fmt.Errorf("cannot make the folder for artifacts: %w", err)
 		}
+		if err := r.forgetEarlier(); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -132,7 +146,9 @@ func (r *oneRun) bringUp(ctx context.Context) ([]providers.Machine, error) {
 	o := r.sessionOptions()
 	o.Progress = r.recorder.Tell(tell)
 	o.Waiting = func(holder string) { d.note("waiting for " + holder) }
-	r.recorder.Start()
+	if err := r.user().Sweep(time.Now()); err != nil { // nobody's run fails for what another one left
+		r.log().Warn("what dead runs left on this computer stays", "error", err)
+	}
 	s, err := r.user().OpenFresh(ctx, session.Fresh{
 		Load: r.definition, Tier: r.flag.String("tier"), Takes: r.timeout, Locked: r.flag.Bool("locked"),
 		Wrote: func(recipe, file string) {
@@ -144,6 +160,9 @@ func (r *oneRun) bringUp(ctx context.Context) ([]providers.Machine, error) {
 	}
 	r.s = s
 	s.Deadline = r.within
+	if short := s.Unmasked(); r.artifacts != "" && len(short) > 0 && !r.quiet() {
+		d.note(fmt.Sprintf("artifacts may show %s: what is shorter than %d characters is not taken out of them", listed(short), providers.LeastSecret))
+	}
 	res, err := s.Up(ctx, providers.UpOptions{})
 	r.recorder.Stop()
 	d.stop()
@@ -162,8 +181,11 @@ func (r *oneRun) tell(format string, args ...any) {
 }
 
 // variables are what the command has beside ours.
-func (r *oneRun) variables(dir string, machines []providers.Machine) ([]string, error) {
-	file, err := r.user().WriteSSHConfig(r.s, dir, r.flag.String("identity"), machines)
+func (r *oneRun) variables(machines []providers.Machine) (_ []string, err error) {
+	if r.scratch, err = r.user().NewScratch(r.s); err != nil {
+		return nil, err
+	}
+	file, err := r.user().WriteSSHConfig(r.s, r.scratch.Dir, r.flag.String("identity"), r.self(), machines)
 	if err != nil {
 		return nil, err
 	}
@@ -182,6 +204,16 @@ const (
 
 // finish tells what came of it, keeps artifacts and removes the copy. why is what the bring-up came to, err that and the command. It returns what failed since.
 func (r *oneRun) finish(whole, ctx context.Context, status int, ran bool, why, err error) (int, error) {
+	kept := false
+	defer func() {
+		switch {
+		case r.scratch == nil:
+		case kept:
+			r.scratch.Keep()
+		default:
+			r.scratch.Close()
+		}
+	}()
 	status, err = r.statusOf(ctx, status, err)
 	if err != nil { // at once: what follows takes a while
 		r.report(err)
@@ -190,16 +222,20 @@ func (r *oneRun) finish(whole, ctx context.Context, status int, ran bool, why, e
 	after := context.WithoutCancel(ctx)
 	d, tell := r.show()
 	defer d.stop()
-	if whole.Err() == nil { // else it was said already
+	if whole.Err() == nil {
 		defer r.tellInterrupt(whole, d, "removing the copy")()
+	} else if ran {
+		d.note("removing the copy; once more stops at once")
 	}
 	o := r.sessionOptions()
 	o.Change, o.Identity, o.Progress = true, true, tell
 	o.Waiting = func(holder string) { d.note("waiting for " + holder) }
-	p, openErr := r.user().Reopen(after, r.s, o)
+	opening, cancel := context.WithTimeoutCause(after, downTime, fmt.Errorf("it could not be had within %s", downTime))
+	p, openErr := r.user().Reopen(opening, r.s, o)
+	cancel()
 	var late []error
 	if r.artifacts != "" {
-		late = append(late, r.keep(after, p, runResult{Env: r.s.Plan.Env, Tier: r.s.Plan.Tier, Provider: r.s.Plan.Provider, Status: status, Ran: ran, Seconds: time.Since(r.began).Seconds()}, why))
+		late = append(late, r.keep(after, p, runResult{Env: r.s.Plan.Env, Tier: r.s.Plan.Tier, Provider: r.s.Plan.Provider, Status: status, Ran: ran, Seconds: time.Since(r.began).Seconds()}, r.hinted(why)))
 	}
 	if openErr != nil {
 		late = append(late, openErr, r.leftBehind())
@@ -208,9 +244,14 @@ func (r *oneRun) finish(whole, ctx context.Context, status int, ran bool, why, e
 	defer p.Close()
 	interrupted := ctx.Err() != nil && !errors.Is(context.Cause(ctx), errTimeout)
 	if failed && !interrupted && r.flag.Bool("keep-on-failure") {
-		d.stop()
-		if expires, err := p.Expires(after); err == nil && !expires.IsZero() {
-			r.tell("%s is kept until %s: evenkeel status --tier %s --as %s, then evenkeel down --tier %s --as %s", p.Plan.Env, expires.Local().Format("15:04"), p.Plan.Tier, p.Copy(), p.Plan.Tier, p.Copy())
+		expires, err := p.Expires(after)
+		if kept = err != nil || !expires.IsZero(); kept { // else nothing of it is there
+			d.stop()
+			until := "it expires"
+			if err == nil {
+				until = expires.Local().Format("15:04")
+			}
+			r.tell("%s is kept until %s: evenkeel status%s, then evenkeel down%s", p.Plan.Env, until, r.found(), r.found())
 			return status, errors.Join(late...)
 		}
 	}
@@ -218,6 +259,8 @@ func (r *oneRun) finish(whole, ctx context.Context, status int, ran bool, why, e
 	defer cancel()
 	if _, err := p.Down(down, false); err != nil {
 		late = append(late, err, r.leftBehind())
+	} else {
+		late = append(late, r.user().Forget(p.Plan.Project, p.Plan.Env))
 	}
 	d.stop()
 	if err := errors.Join(late...); err != nil {
@@ -227,10 +270,19 @@ func (r *oneRun) finish(whole, ctx context.Context, status int, ran bool, why, e
 	return status, nil
 }
 
+// found are the options by which the copy is found again.
+func (r *oneRun) found() string {
+	words := fmt.Sprintf(" --tier %s --as %s", r.s.Plan.Tier, r.s.Copy())
+	if file := r.flag.String("file"); file != "" {
+		words = " -f " + quote(file) + words
+	}
+	return words
+}
+
 func (r *oneRun) leftBehind() error {
 	return &usageError{
 		text: fmt.Sprintf("%s could not be removed; it expires by itself, and then `evenkeel gc` removes it", r.s.Plan.Env),
-		hint: fmt.Sprintf("at once: evenkeel down --tier %s --as %s", r.s.Plan.Tier, r.s.Copy()),
+		hint: "at once: evenkeel down" + r.found(),
 	}
 }
 
@@ -247,19 +299,42 @@ func (r *oneRun) statusOf(ctx context.Context, status int, err error) (int, erro
 	cause := context.Cause(ctx)
 	switch {
 	case errors.Is(cause, errTimeout) && (err != nil || status != 0):
-		return exitTimeout, fmt.Errorf("%w: it was %s", errTimeout, r.timeout)
+		over := fmt.Errorf("%w: it was %s", errTimeout, r.timeout)
+		if err == nil || errors.Is(err, errNotBegun) {
+			return exitTimeout, over
+		}
+		return exitTimeout, errors.Join(over, r.hinted(err)) // where it stood
 	case err == nil:
 		return status, nil
-	case errors.Is(cause, context.Canceled) && errors.Is(err, context.Canceled):
+	case errors.Is(cause, context.Canceled): // whatever failed then: nobody wants it any more
 		return exitInterrupted, errors.Join(notCancels(err)...)
 	}
 	if e, ok := errors.AsType[*notStarted](err); ok {
 		return e.status, err
 	}
-	return exitNotOurs, err
+	return exitNotOurs, r.hinted(err)
 }
 
-// keepFile writes one artifact, without secrets.
+// hinted says of machines that are about to go how they can be looked into.
+func (r *oneRun) hinted(err error) error {
+	if r.s == nil || err == nil {
+		return err
+	}
+	list := flatten(err)
+	for i, e := range list {
+		if s, ok := errors.AsType[*providers.StageError](e); ok && strings.HasPrefix(s.Hint, providers.HintLookInto) {
+			told := *s
+			told.Hint = "its journal is in the artifacts (--artifacts DIR); --keep-on-failure keeps the copy to look into it"
+			if r.flag.Bool("keep-on-failure") {
+				told.Hint = "look into it with: evenkeel ssh" + r.found() + " " + s.Machine + " -- journalctl -b -p warning"
+			}
+			list[i] = &told
+		}
+	}
+	return errors.Join(list...)
+}
+
+// keepFile writes one artifact.
 func (r *oneRun) keepFile(name string, text []byte) error {
-	return writeFile(filepath.Join(r.artifacts, name), r.s.Hide(text))
+	return writeFile(filepath.Join(r.artifacts, name), text)
 }

@@ -5,10 +5,12 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -23,6 +25,28 @@ type notStarted struct {
 
 func (e *notStarted) Error() string { return "cannot run the command: " + e.err.Error() }
 func (e *notStarted) Unwrap() error { return e.err }
+
+// errNotBegun is why a command did not begin: its run had ended.
+var errNotBegun = errors.New("the command did not begin")
+
+// runnable finds out whether there is such a command, before a copy is made for it.
+func (r *oneRun) runnable() error {
+	name := r.after[0]
+	if strings.Contains(name, "/") {
+		name = r.path(name)
+	}
+	if _, err := exec.LookPath(name); err != nil {
+		return &notStarted{startStatus(err), err}
+	}
+	return nil
+}
+
+func startStatus(err error) int {
+	if errors.Is(err, exec.ErrNotFound) || errors.Is(err, fs.ErrNotExist) {
+		return exitNotFound
+	}
+	return exitNotRun
+}
 
 // grace is what a command has for its end once its time is over.
 const grace = 10 * time.Second
@@ -41,14 +65,10 @@ func (r *oneRun) command(whole, timed context.Context, variables []string) (int,
 		}
 	}
 	if err := context.Cause(timed); err != nil {
-		return 0, err
+		return 0, fmt.Errorf("%w: %w", errNotBegun, err)
 	}
 	if err := cmd.Start(); err != nil {
-		status := exitNotRun
-		if errors.Is(err, exec.ErrNotFound) || errors.Is(err, fs.ErrNotExist) {
-			status = exitNotFound
-		}
-		return 0, &notStarted{status, err}
+		return 0, &notStarted{startStatus(err), err}
 	}
 	group := -cmd.Process.Pid
 	kill := func() { _ = syscall.Kill(group, syscall.SIGKILL) } // gone: as wanted
@@ -75,30 +95,53 @@ func (r *oneRun) command(whole, timed context.Context, variables []string) (int,
 	return 0, err
 }
 
-// pass tells the command's group what this process is told, until it has ended.
+// pass tells the command's group what this process is told, until it has ended. What it started and left behind goes with it where its time was over, else it is the
+// command's own business.
 func (r *oneRun) pass(whole, timed context.Context, group int, ended <-chan struct{}) {
 	select {
 	case <-ended:
 		return
 	case <-timed.Done():
 	}
+	if whole.Err() != nil {
+		r.passSignal(whole, group)
+		<-ended // how long the user waits for its end is the user's business
+		return
+	}
+	r.tell("--timeout is over: the command is told to end")
+	_ = syscall.Kill(group, syscall.SIGTERM) // it may have ended this moment
+	over := time.NewTimer(grace)
+	defer over.Stop()
+	signalled, gone := whole.Done(), false
+	look := time.NewTicker(50 * time.Millisecond)
+	defer look.Stop()
+	for !gone {
+		select {
+		case <-signalled:
+			r.passSignal(whole, group)
+			signalled = nil
+		case <-look.C:
+			select {
+			case <-ended: // which may not be all of its group
+				gone = syscall.Kill(group, 0) != nil
+			default:
+			}
+		case <-over.C:
+			_ = syscall.Kill(group, syscall.SIGKILL)
+			gone = true
+		}
+	}
+	<-ended
+}
+
+// passSignal tells the group what ended whole.
+func (r *oneRun) passSignal(whole context.Context, group int) {
 	told := syscall.SIGTERM
-	if s, ok := errors.AsType[interrupted](context.Cause(timed)); ok {
+	if s, ok := errors.AsType[interrupted](context.Cause(whole)); ok {
 		told, _ = s.signal.(syscall.Signal)
 		r.tell("%v: passed on to the command; once more kills it", s)
 	}
 	_ = syscall.Kill(group, told) // it may have ended this moment
-	if whole.Err() != nil {       // how long the user waits for its end is the user's business
-		<-ended
-		return
-	}
-	r.tell("--timeout is over: the command is told to end")
-	select {
-	case <-ended:
-	case <-time.After(grace):
-		_ = syscall.Kill(group, syscall.SIGKILL)
-		<-ended
-	}
 }
 
 // giveTerminal lets the command have the terminal that this process has, so that what is typed, ^C among it, is for it alone; back takes it again. nil: it is not ours.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/signal"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
 
+	"github.com/evenkeel/evenkeel/providers"
 	"github.com/evenkeel/evenkeel/providers/ssh"
 )
 
@@ -26,6 +28,7 @@ func (a *App) sshVerb() verb {
 		flags: []cli.Flag{
 			&cli.StringFlag{Name: "user", Usage: "log in as `USER` (else the definition's access.user)"},
 			boolFlag("tty", "give the command a terminal", "t"),
+			boolFlag("stream", "carry another SSH program's connection: for its ProxyCommand, as ssh-config writes it"),
 		},
 		lacks: []string{"json"},
 		run:   runSSH,
@@ -45,7 +48,11 @@ func runSSH(ctx context.Context, c *call) error {
 	if c.cut && len(c.after) == 0 {
 		return usagef("there is no command behind --")
 	}
-	p, err := c.open(ctx, placeOptions{identity: true})
+	stream := c.flag.Bool("stream")
+	if stream && (c.cut || c.flag.Bool("tty") || c.flag.String("user") != "") {
+		return usagef("--stream takes a machine and nothing else: the program that it carries the connection of logs in")
+	}
+	p, err := c.open(ctx, placeOptions{identity: !stream})
 	if err != nil {
 		return err
 	}
@@ -53,6 +60,9 @@ func runSSH(ctx context.Context, c *call) error {
 	m, err := p.machine(ctx, name)
 	if err != nil {
 		return err
+	}
+	if stream {
+		return c.stream(ctx, p, m)
 	}
 	user := c.flag.String("user")
 	if user == "" {
@@ -76,6 +86,34 @@ func runSSH(ctx context.Context, c *call) error {
 	err = client.Run(ctx, cmd)
 	if e, ok := errors.AsType[*ssh.ExitError](err); ok {
 		return exitStatus(e.Status)
+	}
+	return err
+}
+
+// stream passes bytes on between our standard input and output and a machine's SSH server, until either ends.
+func (c *call) stream(ctx context.Context, p *place, m providers.Machine) error {
+	if _, ok := terminal(c.Stdout); ok {
+		return usagef("--stream is for SSH programs, which call it by themselves; to log in: evenkeel ssh %s", m.Name)
+	}
+	conn, err := p.Stream(ctx, m)
+	if err != nil {
+		return err
+	}
+	defer context.AfterFunc(ctx, func() { _ = conn.Close() })() // which ends both ways
+	stdin, release := c.input()
+	defer release()
+	sent := make(chan struct{})
+	go func() {
+		defer close(sent)
+		_, _ = io.Copy(conn, stdin) // what is lost on the way, SSH notices
+		_ = conn.Close()
+	}()
+	_, err = io.Copy(c.Stdout, conn)
+	_ = conn.Close()
+	release() // the copy there reads no more
+	<-sent
+	if ctx.Err() != nil || errors.Is(err, io.ErrClosedPipe) || errors.Is(err, net.ErrClosed) { // OpenSSH ends it by SIGHUP, others by the end of its input
+		return nil
 	}
 	return err
 }

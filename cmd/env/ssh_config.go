@@ -14,7 +14,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/evenkeel/evenkeel/providers"
-	"github.com/evenkeel/evenkeel/providers/session"
 	"github.com/evenkeel/evenkeel/providers/ssh"
 )
 
@@ -98,21 +97,24 @@ func (c *call) hostEntries(p *place, list []providers.Status) ([]ssh.HostEntry, 
 	var hosts []ssh.HostEntry
 	known := ""
 	for _, s := range list {
-		if s.SSH == "" {
-			continue
-		}
 		if s.Host.Given() {
+			if s.SSH == "" {
+				continue
+			}
 			entries, lines := p.existing(s.Machine, key, trusted, hosts)
 			hosts, known = append(hosts, entries...), known+lines
+			continue
+		}
+		entry, ok, err := p.SSHEntry(s.Machine, c.self())
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
 			continue
 		}
 		line, err := ssh.KnownHosts(s.HostName(), s.Labels[providers.LabelHostCA])
 		if err != nil {
 			return nil, fmt.Errorf("cannot say how to trust machine %s: %w", s.Name, err)
-		}
-		entry, err := session.SSHEntry(s.Machine)
-		if err != nil {
-			return nil, err
 		}
 		entry.User, entry.IdentityFile, entry.KnownHosts = p.Plan.Access.User, key, trusted
 		known += line

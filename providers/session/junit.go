@@ -57,8 +57,8 @@ type junitResult struct {
 // WriteJUnit writes the bring-up that r kept and that came to why (nil: it did) as JUnit XML: a suite for each machine of the plan, in it a case for each stage.
 // A stage that a machine did not reach is skipped; a failure that is no machine's is an error of a suite of its own. Secrets are taken out.
 func (s *Session) WriteJUnit(w io.Writer, r *Recorder, why error) error {
-	h := newHidden(s.Secrets)
-	text := func(t string) string { return providers.Printable(string(h.in([]byte(t)))) }
+	mask := providers.NewMask(s.Secrets)
+	text := func(t string) string { return providers.Printable(mask.Text(t)) }
 	all := junitSuites{Name: "evenkeel " + s.Plan.Env, Time: seconds(r.span())}
 	failed, others := failures(why)
 	for _, m := range s.Plan.Machines {

@@ -53,14 +53,20 @@ func (u User) TryLock(env string) (lock *Lock, holder string, err error) {
 		return nil, "", fmt.Errorf("cannot make folder %s: %w", dir, err)
 	}
 	path := filepath.Join(dir, env+".lock")
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, "", fmt.Errorf("cannot lock environment %s: %w", env, err)
-	}
-	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-	if errors.Is(err, syscall.EWOULDBLOCK) {
-		defer f.Close()
-		return nil, holderOf(f), nil
+	var f *os.File
+	for {
+		if f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600); err != nil {
+			return nil, "", fmt.Errorf("cannot lock environment %s: %w", env, err)
+		}
+		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			defer f.Close()
+			return nil, holderOf(f), nil
+		}
+		if err != nil || sameFile(f, path) {
+			break
+		}
+		_ = f.Close() // who had it has taken it away meanwhile; the next one is another file
 	}
 	if err == nil {
 		err = f.Truncate(0)
@@ -88,5 +94,15 @@ func holderOf(f *os.File) string {
 	return fmt.Sprintf("another evenkeel (pid %d)", pid)
 }
 
-// Release gives the lock back. The file stays: removing it could give two processes the lock at once.
-func (l *Lock) Release() { _ = l.file.Close() }
+// Release gives the lock back, and takes its file away: names of copies are used once. Who waits for the file, or has just opened it, sees that it is the one no more.
+func (l *Lock) Release() {
+	_ = os.Remove(l.file.Name()) // else the next Release does
+	_ = l.file.Close()
+}
+
+// sameFile reports whether what was opened by that name is still what has it.
+func sameFile(f *os.File, path string) bool {
+	opened, err := f.Stat()
+	named, err2 := os.Stat(path)
+	return err == nil && err2 == nil && os.SameFile(opened, named)
+}

@@ -70,13 +70,15 @@ func (r *Recorder) take(e providers.Event) {
 	r.events = append(r.events, recorded{time.Now().UTC(), e})
 }
 
-// WriteEvents writes one event a line, as JSON.
-func (r *Recorder) WriteEvents(w io.Writer) error {
+// WriteEvents writes what r kept, one event a line, as JSON. Secrets are taken out.
+func (s *Session) WriteEvents(w io.Writer, r *Recorder) error {
+	mask := providers.NewMask(s.Secrets)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
 	for _, e := range r.events {
+		e.Detail = mask.Text(e.Detail)
 		if err := enc.Encode(e); err != nil {
 			return fmt.Errorf("cannot write events: %w", err)
 		}

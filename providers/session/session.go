@@ -95,13 +95,17 @@ func (u User) Open(ctx context.Context, def *envs.Definition, plan *envs.Plan, o
 	if s.CodeDir, err = u.StateDir(); err != nil {
 		return nil, err
 	}
-	s.TLSDir = filepath.Join(s.CodeDir, "tls", plan.Project+"-"+plan.Env)
+	s.TLSDir = tlsDir(s.CodeDir, plan.Project, plan.Env)
 	if o.Identity {
 		if s.Identity, err = u.Identity(o.IdentityFile); err != nil {
 			return nil, err
 		}
 	}
 	return s, nil
+}
+
+func tlsDir(state, project, env string) string {
+	return filepath.Join(state, "tls", project+"-"+env)
 }
 
 // Close ends the provider's process and gives the lock back. Machines go on. Repeated, it does nothing.

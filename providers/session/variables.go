@@ -81,22 +81,40 @@ func (s *Session) Variables(machines []providers.Machine) []string {
 	}, list...)
 }
 
-// SSHEntry is how OpenSSH finds a machine; User, IdentityFile and KnownHosts are the caller's to say.
-func SSHEntry(m providers.Machine) (ssh.HostEntry, error) {
+// SSHEntry is how OpenSSH finds a machine; User, IdentityFile and KnownHosts are the caller's to say. A machine without an address is reached by evenkeel, the command's
+// file, which carries the connection; false where there is no way, or evenkeel is "".
+func (s *Session) SSHEntry(m providers.Machine, evenkeel string) (_ ssh.HostEntry, ok bool, err error) {
+	entry := ssh.HostEntry{Names: []string{m.Name, m.HostName()}, HostName: m.HostName(), HostKeyAlias: m.HostName()}
+	if m.SSH == "" {
+		if _, dials := providers.As[providers.Dialer](s.Provider); !dials || m.State != providers.Running || evenkeel == "" {
+			return ssh.HostEntry{}, false, nil
+		}
+		words := []string{evenkeel, "ssh", "--stream", "--quiet", "--file", s.Definition.File, "--tier", s.Plan.Tier}
+		if as := s.Copy(); as != "" {
+			words = append(words, "--as", as)
+		}
+		for i, w := range append(words, m.Name) {
+			if i > 0 {
+				entry.ProxyCommand += " "
+			}
+			entry.ProxyCommand += ssh.Quote(w)
+		}
+		return entry, true, nil
+	}
 	host, text, err := net.SplitHostPort(m.SSH)
-	if err != nil {
-		return ssh.HostEntry{}, fmt.Errorf("cannot use the SSH address of machine %s: %w", m.Name, err)
+	if err == nil {
+		entry.HostName = host
+		entry.Port, err = strconv.Atoi(text)
 	}
-	port, err := strconv.Atoi(text)
 	if err != nil {
-		return ssh.HostEntry{}, fmt.Errorf("cannot use the SSH address of machine %s: %w", m.Name, err)
+		return ssh.HostEntry{}, false, fmt.Errorf("cannot use the SSH address of machine %s: %w", m.Name, err)
 	}
-	return ssh.HostEntry{Names: []string{m.Name, m.HostName()}, HostName: host, Port: port, HostKeyAlias: m.HostName()}, nil
+	return entry, true, nil
 }
 
 // WriteSSHConfig writes into dir, a folder of the caller's own, what `ssh -F` needs to reach the machines by name, and returns the file to name there. said
-// is the private key that was named, "" for none. Machines without an address to dial are left out.
-func (u User) WriteSSHConfig(s *Session, dir, said string, machines []providers.Machine) (string, error) {
+// is the private key that was named, "" for none; evenkeel the command's file, "" for unknown. Machines that OpenSSH has no way to are left out.
+func (u User) WriteSSHConfig(s *Session, dir, said, evenkeel string, machines []providers.Machine) (string, error) {
 	key, generated, err := u.KeyFiles(said)
 	if err != nil {
 		return "", err
@@ -108,16 +126,16 @@ func (u User) WriteSSHConfig(s *Session, dir, said string, machines []providers.
 	known := ""
 	var hosts []ssh.HostEntry
 	for _, m := range sortedByPlan(machines) {
-		if m.SSH == "" {
+		entry, ok, err := s.SSHEntry(m, evenkeel)
+		if err != nil {
+			return "", err
+		}
+		if !ok {
 			continue
 		}
 		line, err := ssh.KnownHosts(m.HostName(), m.Labels[providers.LabelHostCA])
 		if err != nil {
 			return "", fmt.Errorf("cannot say how to trust machine %s: %w", m.Name, err)
-		}
-		entry, err := SSHEntry(m)
-		if err != nil {
-			return "", err
 		}
 		entry.User, entry.IdentityFile, entry.KnownHosts = s.Plan.Access.User, key, trusted
 		known, hosts = known+line, append(hosts, entry)

@@ -18,6 +18,7 @@ type HostEntry struct {
 	KnownHosts   string // file with the machine's KnownHosts line
 	HostKeyAlias string // principal of the machine's host certificate
 	ProxyJump    string // [user@]host[:port], or ""
+	ProxyCommand string // what carries the connection, as a shell reads it, or ""; HostName is a name only, then
 }
 
 // ConfigBlock is the entries as Host blocks of an OpenSSH ssh_config, for Include. The machines' keys are looked for in KnownHosts
@@ -62,6 +63,9 @@ func (h HostEntry) write(b *bytes.Buffer) {
 	line("StrictHostKeyChecking", "yes")
 	line("UpdateHostKeys", "no")
 	line("ProxyJump", h.ProxyJump)
+	if h.ProxyCommand != "" { // the rest of the line as it stands: it is the shell that takes quotes off
+		fmt.Fprintf(b, "    ProxyCommand %s\n", strings.ReplaceAll(h.ProxyCommand, "%", "%%"))
+	}
 }
 
 // configWord quotes a value with spaces; ssh_config(5) knows no escape for a quote inside.
@@ -92,6 +96,9 @@ func (h HostEntry) unfit() string {
 		if strings.HasPrefix(v, "-") {
 			return fmt.Sprintf("%q begins with a dash", v)
 		}
+	}
+	if strings.ContainsFunc(h.ProxyCommand, func(r rune) bool { return r < 0x20 || r == 0x7f }) {
+		return fmt.Sprintf("%q has a proxy command with a line break in it", h.Names)
 	}
 	return ""
 }

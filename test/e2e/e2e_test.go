@@ -44,7 +44,7 @@ func buildAndRun(m *testing.M) int {
 	bin = dir
 	for name, pkg := range map[string]string{
 		"evenkeel": "../../cmd/env", "env-provider-fake": "../../cmd/env-provider-fake", "env-provider-hosts": "../../cmd/env-provider-hosts",
-		"env-provider-away": "./testdata/away",
+		"env-provider-away": "./testdata/away", "env-provider-carried": "./testdata/carried",
 	} {
 		build := exec.Command("go", "build", "-o", filepath.Join(bin, name), pkg)
 		build.Env = append(os.Environ(), "CGO_ENABLED=0")

@@ -102,10 +102,55 @@ func TestTimeoutEndsAlsoACommandThatDoesNotListen(t *testing.T) {
 	s.wantEmpty()
 }
 
-func TestKilledRunIsLeftToItsTTL(t *testing.T) {
+// What a command left in its group ends with its time, too.
+func TestTimeoutEndsAlsoWhatACommandLeftBehind(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, map[string]string{"env.yaml": forRuns})
-	s.env = []string{"TMPDIR=" + t.TempDir()} // nobody removes the killed one's
+	p := s.start("run", "--timeout", "12s", "--", "sh", "-c", `sh -c 'trap "" TERM; echo "child $$"; while :; do sleep 0.1; done' & wait`)
+	if got := p.end(t); got != 124 {
+		t.Errorf("got status %d, want 124\n%s", got, p.stderr)
+	}
+	var child int
+	if _, err := fmt.Sscanf(p.stdout.String(), "child %d", &child); err != nil {
+		t.Fatalf("the command said %q", p.stdout)
+	}
+	if text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", child)); err == nil && !strings.Contains(string(text), ") Z ") { // whoever has inherited it need not have looked yet
+		_ = syscall.Kill(child, syscall.SIGKILL)
+		t.Errorf("the command's child is left: %s", text)
+	}
+	s.wantEmpty()
+}
+
+func TestASignalIsPassedOnAlsoWhenTheTimeIsOver(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, map[string]string{"env.yaml": forRuns})
+	p := s.start("run", "--timeout", "12s", "--", "sh", "-c", `trap '' TERM; trap 'echo heard; exit 3' INT; echo waits; while :; do sleep 0.1; done`)
+	p.stderr.await(t, "the command is told to end")
+	_ = p.Process.Signal(syscall.SIGINT)
+	p.stdout.await(t, "heard")
+	if got := p.end(t); got != 124 {
+		t.Errorf("got status %d, want 124\n%s", got, p.stderr)
+	}
+	s.wantEmpty()
+}
+
+// wantNothingKept wants nothing about any copy in this user's folders: kept says in which of the state's folders something may be.
+func wantNothingKept(t *testing.T, s *site, kept ...string) {
+	t.Helper()
+	for _, folder := range []string{"locks", "copies", "tls", "sync"} {
+		left, _ := filepath.Glob(filepath.Join(s.home, "state", "evenkeel", folder, "*"))
+		if may := slices.Contains(kept, folder); may != (len(left) > 0) {
+			t.Errorf("%s holds %v; want something: %t", folder, left, may)
+		}
+	}
+}
+
+func TestKilledRunIsLeftToItsTTL(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, map[string]string{"env.yaml": strings.Replace(forRuns, "machines:", "tls: true\nmachines:", 1)})
+	s.env = []string{"TMPDIR=" + t.TempDir()} // what is not ours there nobody removes
+	s.run(0, "run", "-q", "--", "true")
+	wantNothingKept(t, s)
 	p := s.start("run", "--", "sh", "-c", "echo waits; exec sleep 600")
 	p.stdout.await(t, "waits")
 	command := children(t, p.Process.Pid)
@@ -119,32 +164,50 @@ func TestKilledRunIsLeftToItsTTL(t *testing.T) {
 	if text := s.run(0, "gc", "--yes", "--tier", "ci").stdout.String(); text != "nothing to remove\n" {
 		t.Errorf("gc of what has not expired: %q", text)
 	}
+	wantNothingKept(t, s, "copies", "tls")
 	age(t, s.world)
+	copies, err := filepath.Glob(filepath.Join(s.home, "state", "evenkeel", "copies", "*", "copy.json"))
+	if err != nil || len(copies) != 1 {
+		t.Fatalf("got %v, %v; want what one copy's users read", copies, err)
+	}
+	ageFile(t, copies[0])
 	if text := s.run(0, "gc", "--yes", "--tier", "ci").stdout.String(); !strings.Contains(text, "expired") || !strings.HasSuffix(text, ": removed\n") {
 		t.Errorf("gc says %q", text)
 	}
 	s.wantEmpty()
+	wantNothingKept(t, s)
+}
+
+var expires = regexp.MustCompile(`"expires": ?"[^"]*"`)
+
+// ageFile lets what a file says of have expired; false where it says nothing of that.
+func ageFile(t *testing.T, file string) bool {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	aged := expires.ReplaceAll(text, []byte(`"expires":"2026-01-01T00:00:00Z"`))
+	if bytes.Equal(aged, text) {
+		return false
+	}
+	if err := os.WriteFile(file, aged, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return true
 }
 
 // age lets every environment of a world have expired.
 func age(t *testing.T, world string) {
 	t.Helper()
-	expires := regexp.MustCompile(`"expires": ?"[^"]*"`)
 	files, err := filepath.Glob(filepath.Join(world, "envs", "*", "machines", "*.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	n := 0
 	for _, f := range files {
-		text, err := os.ReadFile(f)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if aged := expires.ReplaceAll(text, []byte(`"expires":"2026-01-01T00:00:00Z"`)); !bytes.Equal(aged, text) {
+		if ageFile(t, f) {
 			n++
-			if err := os.WriteFile(f, aged, 0o600); err != nil {
-				t.Fatal(err)
-			}
 		}
 	}
 	if n == 0 {

@@ -6,7 +6,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -34,8 +36,8 @@ type place struct {
 	s        *session.Session // opened to look at it and to log in
 	machines []providers.Machine
 	recorder session.Recorder
-	why      error  // of a bring-up that failed
-	folder   string // of ssh_config
+	why      error            // of a bring-up that failed
+	scratch  *session.Scratch // with ssh_config
 	config   string
 
 	mu      sync.Mutex
@@ -87,6 +89,9 @@ func (p *place) bringUp(t testing.TB, file, as string) error {
 		tell = told(t)
 	}
 	p.recorder.Start()
+	if err := p.user.Sweep(time.Now()); err != nil {
+		t.Logf("envtest: what dead runs left on this computer stays: %v", err)
+	}
 	fresh := session.Fresh{
 		Load: func() (*envs.Definition, error) { return load(p.user.Path(file)) }, Tier: p.tier, As: as, Takes: takes, Locked: p.locked,
 		Wrote: func(recipe, file string) { t.Logf("envtest: wrote %s, the lock of %s; commit it", file, recipe) },
@@ -118,9 +123,14 @@ func (p *place) bringUp(t testing.TB, file, as string) error {
 		return err
 	}
 	p.s = again
-	if p.folder, err = os.MkdirTemp("", "envtest-"); err == nil {
-		p.config, err = p.user.WriteSSHConfig(again, p.folder, "", p.machines)
+	if p.scratch, err = p.user.NewScratch(again); err != nil {
+		return err
 	}
+	evenkeel, err := exec.LookPath("evenkeel")
+	if err != nil {
+		evenkeel = "" // machines that only it could reach are left out
+	}
+	p.config, err = p.user.WriteSSHConfig(again, p.scratch.Dir, "", evenkeel, p.machines)
 	return err
 }
 
@@ -177,12 +187,21 @@ func (p *place) end(t testing.TB, failed bool) {
 	defer s.Close()
 	p.lastWords(ctx, t, s, failed)
 	if failed && p.keep {
-		t.Logf("envtest: %s is kept until it expires: evenkeel status -f %s --tier %s --as %s, then evenkeel down, likewise", s.Plan.Env, s.Definition.File, s.Plan.Tier, s.Copy())
+		t.Logf("envtest: %s is kept until it expires: evenkeel status%s, then evenkeel down, likewise", s.Plan.Env, p.found())
 		return
 	}
 	if _, err := s.Down(ctx, false); err != nil {
 		t.Errorf("envtest: environment %s could not be removed; it expires: %s", s.Plan.Env, explain(err))
+		return
 	}
+	if err := p.user.Forget(s.Plan.Project, s.Plan.Env); err != nil {
+		t.Errorf("envtest: what is kept of environment %s on this computer is not removed: %v", s.Plan.Env, err)
+	}
+}
+
+// found are the options by which the command finds the environment.
+func (p *place) found() string {
+	return fmt.Sprintf(" -f %s --tier %s --as %s", ssh.Quote(p.s.Definition.File), p.s.Plan.Tier, p.s.Copy())
 }
 
 // forget closes connections.
@@ -200,8 +219,8 @@ func (p *place) close() {
 	if p.s != nil {
 		p.s.Close()
 	}
-	if p.folder != "" {
-		_ = os.RemoveAll(p.folder) // it holds nothing that matters
+	if p.scratch != nil {
+		p.scratch.Close()
 	}
 }
 
@@ -245,7 +264,11 @@ func (e *Env) Machine(name string) *Machine {
 	return &Machine{e, found[0]}
 }
 
-// keep writes one artifact, without secrets.
-func (p *place) keepFile(dir, name string, text []byte) error {
-	return os.WriteFile(filepath.Join(dir, name), p.s.Hide(text), 0o600)
+// keepFile writes one artifact, for this user only.
+func keepFile(dir, name string, text []byte) error {
+	path := filepath.Join(dir, name)
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return os.WriteFile(path, text, 0o600)
 }

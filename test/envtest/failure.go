@@ -107,8 +107,8 @@ func (p *place) keepArtifacts(ctx context.Context, s *session.Session) error {
 	}
 	var events, junit bytes.Buffer
 	return errors.Join(
-		p.recorder.WriteEvents(&events), p.keepFile(dir, "events.jsonl", events.Bytes()),
-		s.WriteJUnit(&junit, &p.recorder, p.why), p.keepFile(dir, "junit.xml", junit.Bytes()),
+		s.WriteEvents(&events, &p.recorder), keepFile(dir, "events.jsonl", events.Bytes()),
+		s.WriteJUnit(&junit, &p.recorder, p.why), keepFile(dir, "junit.xml", junit.Bytes()),
 		s.WriteArtifacts(ctx, dir),
 	)
 }

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -23,6 +24,7 @@ type hold struct {
 	of    *place
 	users int
 	lock  *os.File // shared with all processes that use it
+	keep  bool     // a test that had it failed, and wants it kept
 }
 
 // held are this process's, by environment and tier.
@@ -54,6 +56,7 @@ func Shared(t testing.TB, file string, options ...Option) *Env {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		if t.Failed() {
+			h.keep = h.keep || p.keep
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
 			h.of.lastWords(ctx, t, h.of.s, true)
 			cancel()
@@ -156,6 +159,10 @@ func (h *hold) join(t testing.TB, p *place, file, name string) (err error) {
 		return err
 	}
 	err = p.bringUp(t, file, name)
+	if p.s != nil { // for who sweeps; all users write the same
+		_, writeErr := lock.WriteAt([]byte(p.s.Plan.Env), 0)
+		err = errors.Join(err, writeErr)
+	}
 	if err == nil {
 		h.of, h.lock = p, lock
 		sweepShared(t, p, dir, name)
@@ -219,10 +226,14 @@ func (h *hold) leave(t testing.TB) {
 	defer func() {
 		h.of.close()
 		_ = h.lock.Close() // which lets others in
-		h.of, h.lock = nil, nil
+		h.of, h.lock, h.keep = nil, nil, false
 	}()
 	if err := syscall.Flock(int(h.lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		return // somebody else has it
+	}
+	if h.keep { // its file stays, so that a later run removes it
+		t.Logf("envtest: %s is kept until the next `go test` of its definition, or until it expires: evenkeel status%s, then evenkeel down, likewise", h.of.s.Plan.Env, h.of.found())
+		return
 	}
 	h.of.end(t, false)
 	_ = os.Remove(h.lock.Name()) // who waits for it looks whether it is still the one
@@ -243,21 +254,35 @@ func sweepShared(t testing.TB, p *place, dir, own string) {
 	mine := strings.TrimSuffix(p.s.Plan.Env, own)
 	for _, file := range files {
 		name := filepath.Base(file)
+		if name == own {
+			continue
+		}
 		f, err := os.OpenFile(file, os.O_RDWR, 0)
-		if err != nil || name == own {
+		if err != nil {
 			continue
 		}
 		if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil || !sameFile(f, file) {
 			_ = f.Close() // somebody has it
 			continue
 		}
-		there := false
+		of, _ := io.ReadAll(io.LimitReader(f, 1<<10)) // "": of one that never came up
+		gone := string(of) == mine+name
 		for _, e := range envs {
-			there = there || e.Env == mine+name
-			if e.Env == mine+name && e.Project == p.s.Plan.Project {
-				t.Logf("envtest: %s was left by an earlier run: removed (%v)", e.Env, p.s.Provider.DeleteEnv(ctx, e.Env, false))
-				_ = os.Remove(file)
+			if e.Env != mine+name {
+				continue
 			}
+			gone = false
+			if e.Project == p.s.Plan.Project {
+				err := errors.Join(p.s.Provider.DeleteEnv(ctx, e.Env, false), p.user.Forget(e.Project, e.Env))
+				if gone = err == nil; gone {
+					t.Logf("envtest: %s was left by an earlier run: removed", e.Env)
+				} else {
+					t.Logf("envtest: %s was left by an earlier run and cannot be removed; it expires: %s", e.Env, explain(err))
+				}
+			}
+		}
+		if gone {
+			_ = os.Remove(file)
 		}
 		_ = f.Close() // which lets others in
 	}

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package session
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/evenkeel/evenkeel/providers"
+)
+
+// Scratch is a folder of this user's for what the users of a copy read, such as its ssh_config. Close it: then it is gone. One that a killed process left goes with the
+// Sweep of a later one, once its copy has expired.
+type Scratch struct {
+	Dir  string
+	lock *os.File
+}
+
+// of says, in each of them, what it is for.
+type of struct {
+	Project string    `json:"project"`
+	Env     string    `json:"env"`
+	Expires time.Time `json:"expires"`
+}
+
+// recordName is the file in a Scratch that holds an of, and that its process has locked.
+const recordName = "copy.json"
+
+// scratchYoung is how old a folder without a record has to be before nobody can be about to write it.
+const scratchYoung = time.Hour
+
+// NewScratch makes one for the environment of s, which is a copy with a TTL.
+func (u User) NewScratch(s *Session) (_ *Scratch, err error) {
+	dir, err := u.scratches()
+	if err != nil {
+		return nil, err
+	}
+	x := &Scratch{}
+	if x.Dir, err = os.MkdirTemp(dir, s.Plan.Env+"."); err != nil {
+		return nil, fmt.Errorf("cannot make a folder for what is read of %s: %w", s.Plan.Env, err)
+	}
+	text, err := json.Marshal(of{s.Plan.Project, s.Plan.Env, time.Now().Add(s.Plan.TTL).UTC()})
+	if err == nil {
+		x.lock, err = os.OpenFile(filepath.Join(x.Dir, recordName), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	}
+	if err == nil {
+		err = syscall.Flock(int(x.lock.Fd()), syscall.LOCK_EX)
+	}
+	if err == nil {
+		_, err = x.lock.Write(text)
+	}
+	if err != nil {
+		x.Close()
+		return nil, fmt.Errorf("cannot write what %s is for: %w", x.Dir, err)
+	}
+	return x, nil
+}
+
+// Keep leaves the folder to its copy's end: somebody goes on with both.
+func (x *Scratch) Keep() {
+	if x.lock != nil {
+		_ = x.lock.Close() // read only from now on
+	}
+}
+
+// Close removes the folder.
+func (x *Scratch) Close() {
+	x.Keep()
+	_ = os.RemoveAll(x.Dir) // else Sweep does
+}
+
+func (u User) scratches() (string, error) {
+	state, err := u.StateDir()
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(state, "copies")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", fmt.Errorf("cannot make folder %s: %w", dir, err)
+	}
+	return dir, nil
+}
+
+// Sweep removes what dead processes of this user left on this computer for copies that have expired: their Scratch, and what Forget removes. Several at once are fine.
+func (u User) Sweep(now time.Time) error {
+	dir, err := u.scratches()
+	if err != nil {
+		return err
+	}
+	list, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("cannot look for what dead runs left: %w", err)
+	}
+	var errs []error
+	for _, d := range list {
+		errs = append(errs, u.sweepOne(filepath.Join(dir, d.Name()), now))
+	}
+	return errors.Join(errs...)
+}
+
+func (u User) sweepOne(dir string, now time.Time) error {
+	f, err := os.Open(filepath.Join(dir, recordName))
+	if err != nil {
+		info, err := os.Stat(dir)
+		if err != nil || now.Sub(info.ModTime()) < scratchYoung {
+			return nil // gone meanwhile, or being made
+		}
+		return os.RemoveAll(dir)
+	}
+	defer f.Close()
+	var record of
+	if err := json.NewDecoder(f).Decode(&record); err != nil {
+		record.Expires = time.Time{} // half-written: its process died, or is about to go on
+		if info, err := f.Stat(); err != nil || now.Sub(info.ModTime()) < scratchYoung {
+			return nil
+		}
+	}
+	if now.Before(record.Expires) || syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil {
+		return nil
+	}
+	return errors.Join(u.Forget(record.Project, record.Env), os.RemoveAll(dir))
+}
+
+// Forget removes what this user keeps of an environment that is gone: its certificate authority, and what was synced with it. Names that are no labels, such as other
+// people may have written, have nothing here.
+func (u User) Forget(project, env string) error {
+	if project == "" || env == "" || strings.ContainsAny(project+env, "/\x00") {
+		return nil
+	}
+	state, err := u.StateDir()
+	if err != nil {
+		return err
+	}
+	return providers.Forget(tlsDir(state, project, env), state, env)
+}
