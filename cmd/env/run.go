@@ -62,6 +62,8 @@ type oneRun struct {
 	recorder  session.Recorder
 	s         *session.Session // as brought up; closed while the command runs
 	scratch   *session.Scratch // what the command reads; nil until it is there
+	near      *session.Session // open while the command runs, where something is forwarded for it
+	reach     *session.Reach
 	began     time.Time
 }
 
@@ -94,7 +96,7 @@ func runRun(ctx context.Context, c *call) (int, error) {
 	why := err
 	if err == nil {
 		var variables []string
-		if variables, err = r.variables(machines); err == nil {
+		if variables, err = r.variables(ctx, machines); err == nil {
 			r.s.Close()
 			status, err = r.command(whole, ctx, variables)
 			_, not := errors.AsType[*notStarted](err)
@@ -102,6 +104,7 @@ func runRun(ctx context.Context, c *call) (int, error) {
 		}
 	}
 	r.s.Close()
+	r.unreach()
 	return r.finish(whole, ctx, status, ran, why, err)
 }
 
@@ -181,7 +184,17 @@ func (r *oneRun) tell(format string, args ...any) {
 }
 
 // variables are what the command has beside ours.
-func (r *oneRun) variables(machines []providers.Machine) (_ []string, err error) {
+func (r *oneRun) variables(ctx context.Context, machines []providers.Machine) (_ []string, err error) {
+	if slices.ContainsFunc(machines, r.s.Carried) {
+		o := r.sessionOptions()
+		o.Identity = true
+		if r.near, err = r.user().Reopen(ctx, r.s, o); err != nil {
+			return nil, err
+		}
+		if r.reach, machines, err = r.near.Reach(ctx, machines); err != nil {
+			return nil, err
+		}
+	}
 	if r.scratch, err = r.user().NewScratch(r.s); err != nil {
 		return nil, err
 	}
@@ -194,6 +207,16 @@ func (r *oneRun) variables(machines []providers.Machine) (_ []string, err error)
 		list = append(list, "EVENKEEL_ARTIFACTS="+r.artifacts)
 	}
 	return list, nil
+}
+
+// unreach ends what was forwarded for the command.
+func (r *oneRun) unreach() {
+	if r.reach != nil {
+		r.reach.Close()
+	}
+	if r.near != nil {
+		r.near.Close()
+	}
 }
 
 // What keeps an ended run from ending.

@@ -39,6 +39,7 @@ type place struct {
 	why      error            // of a bring-up that failed
 	scratch  *session.Scratch // with ssh_config
 	config   string
+	reach    *session.Reach // to machines that only their provider reaches
 
 	mu      sync.Mutex
 	clients map[string]*ssh.Client
@@ -123,6 +124,9 @@ func (p *place) bringUp(t testing.TB, file, as string) error {
 		return err
 	}
 	p.s = again
+	if p.reach, p.machines, err = again.Reach(ctx, p.machines); err != nil {
+		return err
+	}
 	if p.scratch, err = p.user.NewScratch(again); err != nil {
 		return err
 	}
@@ -216,6 +220,9 @@ func (p *place) forget() {
 
 func (p *place) close() {
 	p.forget()
+	if p.reach != nil {
+		p.reach.Close()
+	}
 	if p.s != nil {
 		p.s.Close()
 	}

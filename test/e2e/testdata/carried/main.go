@@ -35,14 +35,22 @@ func (p *provider) Unwrap() providers.Provider { return p.Provider }
 
 func (p *provider) PutMachine(ctx context.Context, spec providers.Spec, img providers.ImageRef, tell providers.Progress) (providers.Machine, error) {
 	m, err := p.Provider.PutMachine(ctx, spec, img, tell)
-	m.SSH = ""
+	elsewhere(&m)
 	return m, err
+}
+
+// elsewhere makes of a machine one whose address and ports are not on this computer.
+func elsewhere(m *providers.Machine) {
+	m.SSH = ""
+	for i := range m.Ports {
+		m.Ports[i].HostPort = 1
+	}
 }
 
 func (p *provider) ListMachines(ctx context.Context, env string) ([]providers.Machine, error) {
 	list, err := p.Provider.ListMachines(ctx, env)
 	for i := range list {
-		list[i].SSH = ""
+		elsewhere(&list[i])
 	}
 	return list, err
 }
