@@ -104,7 +104,8 @@ elif [ -e "$u.timer" ]; then
 	rm -f "$u.timer" "$u.service"
 fi
 mv -f "$d/rules.nft" "$e/nft/rules.nft"
-nft -f /etc/nftables.conf
+nft -f /etc/nftables.conf &
+rules=$! # waited for below
 
 complain() {
 	echo "$1 failed:"
@@ -121,6 +122,7 @@ if ! systemctl start $units; then
 	done
 	exit 1
 fi
+wait "$rules"
 
 # said_of PART RECORD: sets said to what the record says of the part, else to $none.
 said_of() {

@@ -53,7 +53,7 @@ func knock(ctx context.Context, connect func(context.Context) (net.Conn, error))
 				continue
 			}
 			silent-- // it was told no, by somebody who can be asked often
-			next.Reset(min(max(time.Since(began)/50, 25*time.Millisecond), knockEvery))
+			next.Reset(min(max(time.Since(began)/50, 10*time.Millisecond), knockEvery))
 		case <-next.C:
 			all.Go(func() {
 				conn, err := firstWord(ctx, connect)
