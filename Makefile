@@ -28,11 +28,11 @@ test: build ## vet, everything that boots nothing under the race detector, then 
 	$(REAL) -timeout 15m -run 'TestConformance$$' ./providers/libvirt/
 	$(REAL) -timeout 10m -run 'TestConformance$$' ./providers/docker/
 	@echo "make test left out (make test-all runs it): the suite once more with the seed laid by cloud-init; the example, kill -9 and a stranger"
-	@echo "on real machines, and virtual machines beside containers of it; docker over tcp, over ssh, in a container and on control groups of version 2; image builds from nothing,"
+	@echo "on real machines, and virtual machines beside containers of it; docker over tcp, over ssh, in a container, on control groups of version 2 and without root; image builds from nothing,"
 	@echo "as a plain user, reproducibly (EVENKEEL_TEST_USER=NAME); boots under BIOS and UEFI"
 
 test-all: test ## what takes long
-	$(REAL) -p 1 -timeout 60m ./providers/libvirt/ ./providers/docker/ ./test/real/
+	$(REAL) -p 1 -timeout 90m ./providers/libvirt/ ./providers/docker/ ./test/real/
 	EVENKEEL_TEST_BUILD=1 $(GO) test -count=1 -v -timeout 90m -run Real ./images/
 	tree=$$(bin/evenkeel image show web --json -f envs/examples/shop/env.yaml | sed -n 's/.*"path": *"\(.*tree.tar.zst\)".*/\1/p') && \
 	EVENKEEL_TEST_BOOT=$$tree $(GO) test -count=1 -v -timeout 40m -run TestPackedTreeBoots ./images/
