@@ -66,7 +66,9 @@ func runDown(ctx context.Context, c *call) error {
 	}
 	var gone *providers.Gone
 	if all {
-		gone, err = p.Down(ctx, !data)
+		if gone, err = p.Down(ctx, !data); err == nil {
+			err = c.user().Forget(p.Plan.Project, p.Plan.Env)
+		}
 	} else {
 		gone, err = p.Remove(ctx, c.args)
 	}

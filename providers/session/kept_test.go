@@ -146,6 +146,30 @@ func TestWhatADeadProcessKeptOfACopyGoesOnceTheCopyHasExpired(t *testing.T) {
 	}
 }
 
+func TestWhatADeadProcessKeptOfACopyGoesWithTheCopy(t *testing.T) {
+	u, _ := userAt(t)
+	var all []*session.Scratch
+	for _, env := range []string{"shop.ci.run-abcdef", "shop.ci.run-abcdef", "shop.ci.run-ghijkl"} {
+		x, err := u.NewScratch(&session.Session{Core: &providers.Core{Plan: &envs.Plan{Env: env, Project: "a1b2c3", TTL: time.Hour}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, x)
+	}
+	held, left, others := all[0], all[1], all[2]
+	left.Keep()
+	others.Keep()
+	if err := u.Forget("a1b2c3", "shop.ci.run-abcdef"); err != nil {
+		t.Error(err)
+	}
+	for x, want := range map[*session.Scratch]bool{held: true, left: false, others: true} {
+		if _, err := os.Stat(x.Dir); (err == nil) != want {
+			t.Errorf("%s: there %t, want %t", x.Dir, err == nil, want)
+		}
+	}
+	held.Close()
+}
+
 func TestForgettingStaysWithinTheStateFolder(t *testing.T) {
 	u, state := userAt(t)
 	other := filepath.Join(state, "other")

@@ -127,8 +127,8 @@ func (u User) sweepOne(dir string, now time.Time) error {
 	return errors.Join(u.Forget(record.Project, record.Env), os.RemoveAll(dir))
 }
 
-// Forget removes what this user keeps of an environment that is gone: its certificate authority, and what was synced with it. Names that are no labels, such as other
-// people may have written, have nothing here.
+// Forget removes what this user keeps of an environment that is gone: its certificate authority, what was synced with it, and each Scratch whose process has ended. Names that are
+// no labels, such as other people may have written, have nothing here.
 func (u User) Forget(project, env string) error {
 	if project == "" || env == "" || strings.ContainsAny(project+env, "/\x00") {
 		return nil
@@ -137,5 +137,24 @@ func (u User) Forget(project, env string) error {
 	if err != nil {
 		return err
 	}
-	return providers.Forget(tlsDir(state, project, env), state, env)
+	errs := []error{providers.Forget(tlsDir(state, project, env), state, env)}
+	records, err := filepath.Glob(filepath.Join(state, "copies", "*", recordName))
+	errs = append(errs, err)
+	for _, record := range records {
+		dir := filepath.Dir(record)
+		if of, _ := strings.CutSuffix(filepath.Base(dir), filepath.Ext(dir)); of == env && unheld(record) {
+			errs = append(errs, os.RemoveAll(dir))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// unheld reports whether nobody has a Scratch's record locked.
+func unheld(record string) bool {
+	f, err := os.Open(record)
+	if err != nil {
+		return false // gone meanwhile
+	}
+	defer f.Close()
+	return syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil
 }

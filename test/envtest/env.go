@@ -72,6 +72,9 @@ func newPlace(t testing.TB, options []Option) *place {
 	return &place{settings: settingsOf(options), user: user, clients: map[string]*ssh.Client{}}
 }
 
+// removeTime is left of a test's time when its bring-up is given up.
+const removeTime = 30 * time.Second
+
 // bringUp makes the copy called as, "" for one that nobody has. p.s is there where something may have been made.
 func (p *place) bringUp(t testing.TB, file, as string) error {
 	ctx, cancel := context.WithTimeoutCause(t.Context(), p.within, fmt.Errorf("it took longer than %s", p.within))
@@ -80,7 +83,7 @@ func (p *place) bringUp(t testing.TB, file, as string) error {
 	if d, ok := t.(interface{ Deadline() (time.Time, bool) }); ok {
 		if end, ok := d.Deadline(); ok {
 			var stop context.CancelFunc
-			ctx, stop = context.WithDeadlineCause(ctx, end.Add(-30*time.Second), errors.New("the test's time is nearly over (go test -timeout)"))
+			ctx, stop = context.WithDeadlineCause(ctx, end.Add(-removeTime), fmt.Errorf("the test's time is nearly over (go test -timeout): the last %s are for what is to be removed", removeTime))
 			defer stop()
 			takes = time.Until(end)
 		}

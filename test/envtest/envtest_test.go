@@ -289,6 +289,9 @@ func TestShared(t *testing.T) {
 			if os.Getenv("CRASH") != "" {
 				os.Exit(3)
 			}
+			if os.Getenv("FAIL") != "" {
+				t.Error("on order")
+			}
 		})
 	}
 }
@@ -358,4 +361,25 @@ func TestWhatACrashedRunSharedIsRemovedByTheNextOne(t *testing.T) {
 		t.Errorf("%v\n%s", err, out)
 	}
 	wantNothing(t, world)
+}
+
+func TestWhatAFailedTestSharedIsKeptWhereThatIsWanted(t *testing.T) {
+	t.Setenv("SHOP_TOKEN", "a-token-of-the-shop")
+	file, world := project(t)
+	out, err := child(t, file, "first", "FAIL=1", "EVENKEEL_TEST_KEEP=1")
+	if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 1 || !strings.Contains(out, "is kept until the next") {
+		t.Fatalf("got %v, want a failure\n%s", err, out)
+	}
+	if left, _ := filepath.Glob(filepath.Join(world, "envs", "*")); len(left) != 1 {
+		t.Fatalf("got %v, want what failed\n%s", left, out)
+	}
+	if out, err := child(t, file, "second", "FAIL=1"); err == nil || strings.Contains(out, "is kept") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	wantNothing(t, world)
+	for _, folder := range []string{"envtest", "locks", "copies", "tls"} {
+		if left, _ := filepath.Glob(filepath.Join(os.Getenv("XDG_STATE_HOME"), "evenkeel", folder, "*")); len(left) > 0 {
+			t.Errorf("left over: %v", left)
+		}
+	}
 }

@@ -44,7 +44,11 @@ type Error struct {
 }
 
 func (e *Error) Error() string {
-	return fmt.Sprintf("%s on %s: exit status %d: %s", e.Command, e.Machine, e.Status, strings.TrimSpace(providers.Printable(e.Stderr)))
+	text := fmt.Sprintf("%s on %s: exit status %d", e.Command, e.Machine, e.Status)
+	if said := strings.TrimSpace(providers.Printable(e.Stderr)); said != "" {
+		text += ": " + said
+	}
+	return text
 }
 
 // maxOutput bounds what a command may say.

@@ -35,13 +35,15 @@ func Within(d time.Duration) Option { return func(s *settings) { s.within = d } 
 // $EVENKEEL_TEST_REQUIRE, a list with commas, has to be there: the test fails.
 func Optional() Option { return func(s *settings) { s.optional = true } }
 
-// KeepOnFailure leaves a failed test's environment until it expires, and says how to look at it. EVENKEEL_TEST_KEEP=1 does it for all.
+// KeepOnFailure leaves a failed test's environment until it expires, a shared one until the next `go test` that shares one of its definition at the latest, and says how to look at it.
+// EVENKEEL_TEST_KEEP=1 does it for all.
 func KeepOnFailure() Option { return func(s *settings) { s.keep = true } }
 
 // Locked fails where a recipe has no lock, in place of writing it. CI should say it.
 func Locked() Option { return func(s *settings) { s.locked = true } }
 
-// Artifacts writes each machine's journal and console below dir when the test ends, and the bring-up's results, without the environment's secrets.
+// Artifacts writes each machine's journal and console below dir when the test ends, and the bring-up's results, without the environment's secrets. Of a shared
+// environment each failed test that has it writes them, and the last to leave, relative paths being from its package.
 func Artifacts(dir string) Option { return func(s *settings) { s.artifacts = dir } }
 
 func settingsOf(options []Option) settings {
