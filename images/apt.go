@@ -158,6 +158,9 @@ func (a *apt) choose(ctx context.Context, packages []string) ([]aptPackage, erro
 	args := append([]string{"install", "--print-uris", "-qq", "--yes", "--no-remove", "--no-install-recommends", "--"}, packages...)
 	out, err := runTool(ctx, a.env, a.line, "apt-get", args...)
 	if err != nil {
+		if why := a.unmet(ctx, packages); why != "" && ctx.Err() == nil {
+			err = fmt.Errorf("%w\n%s", err, why)
+		}
 		return nil, err
 	}
 	var chosen []aptPackage
@@ -169,6 +172,21 @@ func (a *apt) choose(ctx context.Context, packages []string) ([]aptPackage, erro
 		chosen = append(chosen, p)
 	}
 	return chosen, nil
+}
+
+// unmet are the first dependencies that keep apt from choosing packages, a line each: it tells of them only where it tells of everything. "" where it tells of none.
+func (a *apt) unmet(ctx context.Context, packages []string) string {
+	args := append([]string{"install", "--dry-run", "-q", "--yes", "--no-remove", "--no-install-recommends", "--"}, packages...)
+	out, _ := runTool(ctx, a.env, nil, "apt-get", args...) // it fails as it did before
+	_, list, _ := strings.Cut(string(out), "unmet dependencies:\n")
+	var lines []string
+	for line := range strings.Lines(list) {
+		if line = strings.TrimSpace(line); line == "" || len(lines) == 10 {
+			break
+		}
+		lines = append(lines, fmt.Sprintf("  %.300s", line))
+	}
+	return strings.Join(lines, "\n")
 }
 
 // parseURILine reads a line of apt-get --print-uris: 'http://host/pool/n_1%2b2_all.deb' n_1+2_all.deb 1234 SHA256:00ff...
@@ -256,7 +274,7 @@ func (a *apt) install(stanzas [][]byte) error {
 	return os.WriteFile(filepath.Join(a.dir, "status"), b.Bytes(), 0o600)
 }
 
-// runTool runs a program of the host and returns its standard output; standard error goes to line, and its end into the error.
+// runTool runs a program of the host and returns its standard output, also of one that fails; standard error goes to line, and its end into the error.
 func runTool(ctx context.Context, env []string, line func(string), name string, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Env = env
@@ -273,7 +291,7 @@ func runTool(ctx context.Context, env []string, line func(string), name string, 
 		return nil, context.Cause(ctx)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w:\n%s", name, err, lines.tail())
+		return out.Bytes(), fmt.Errorf("%s: %w:\n%s", name, err, lines.tail())
 	}
 	return out.Bytes(), nil
 }

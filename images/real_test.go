@@ -403,7 +403,7 @@ func TestRealLockRefuses(t *testing.T) {
 		"an unsigned source":   {"sources: [{url: " + unsigned + ", suite: x, key: key.gpg}]\n", "is not signed"},
 		"an unknown package":   {"packages: [no-such-package]\n", "no-such-package"},
 		"a version nobody has": {"packages: [nginx=0.1]\n", "no archive has nginx=0.1; they have 1."},
-		"packages that fight":  {"packages: [systemd-sysv, sysvinit-core]\n", "choose the packages of the recipe"},
+		"packages that fight":  {"packages: [systemd-sysv, sysvinit-core]\n", "systemd-sysv : Conflicts: sysvinit-core but "},
 	}
 	for what, c := range cases {
 		t.Run(what, func(t *testing.T) {
