@@ -157,7 +157,7 @@ func configOf(img images.Image, r tree) ([]byte, error) {
 		RootFS       layers         `json:"rootfs"`
 		History      []historyEntry `json:"history"`
 	}{
-		Architecture: cmp.Or(img.Arch, "amd64"), OS: "linux", Created: epoch,
+		Architecture: cmp.Or(img.Arch, builtFor), OS: "linux", Created: epoch,
 		Config: config{
 			Cmd: []string{"/sbin/init"}, Env: []string{searchPath, "container=docker"}, StopSignal: stopSignal,
 			Labels: map[string]string{

@@ -5,6 +5,7 @@ package docker
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/evenkeel/evenkeel/internal/problem"
 	"github.com/evenkeel/evenkeel/providers"
@@ -61,6 +62,13 @@ func (p *provider) checkImage(ctx context.Context, spec providers.Spec) error {
 	host, err := p.host(ctx)
 	if err != nil {
 		return err
+	}
+	if has := debianArch(host.Architecture); has != "" && has != builtFor {
+		return &coded{
+			providers.Unsupported,
+			fmt.Errorf("images are built for %s; docker's computer is %s", builtFor, has),
+			"use a docker on such a computer: config: {host: ...}, or DOCKER_HOST",
+		}
 	}
 	stored, err := p.stored(ctx, labelKey+"="+spec.ImageKey)
 	if err != nil {

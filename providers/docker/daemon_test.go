@@ -116,6 +116,7 @@ func TestWhatTheDaemonCannotDoIsSaidBeforehand(t *testing.T) {
 		"not delegated": {map[string]string{"GET /info": `{"NCPU": 4, "MemTotal": 8589934592, "MemoryLimit": true, "CgroupVersion": "2", "CgroupDriver": "systemd", "SecurityOptions": ["name=rootless"]}`},
 			func(*providers.Spec) {}, "its user was not given the control groups cpuset"},
 		"no limits":              {map[string]string{"GET /info": `{"NCPU": 4, "MemTotal": 8589934592, "CgroupVersion": "2"}`}, func(*providers.Spec) {}, "cannot limit"},
+		"another processor":      {map[string]string{"GET /info": strings.Replace(computer, "x86_64", "aarch64", 1)}, func(*providers.Spec) {}, "docker's computer is arm64"},
 		"a systemd that refuses": {map[string]string{"GET /images/json": `[{"Id": "sha256:00", "Labels": {"com.github.evenkeel.systemd": "257.8-1"}}]`}, func(*providers.Spec) {}, "systemd 257.8-1 does not start"},
 		"a systemd that refuses, before its image is built": {nil, func(s *providers.Spec) { s.Systemd = "257.9-1~deb13u1" }, "systemd 257.9-1~deb13u1 does not start"},
 		"a port that is taken": {map[string]string{"GET /containers/json": `[{"Id": "aa", "Labels": {"com.github.evenkeel.kind": "forwards", "com.github.evenkeel.machine": "bb", "com.github.evenkeel.ports": "80/tcp=8080!"}}]`},

@@ -93,6 +93,9 @@ func (p *provider) find(ctx context.Context, img images.Image, info *system.Info
 	return "", nil
 }
 
+// builtFor is what package images builds for, in Debian's word.
+const builtFor = "amd64"
+
 // debianArch is Debian's word for what the daemon says by uname's.
 func debianArch(machine string) string {
 	if name, ok := map[string]string{"x86_64": "amd64", "aarch64": "arm64"}[machine]; ok {
