@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -138,7 +139,7 @@ func loadKey(file string, held []key) (key, error) {
 	return key{signer.PublicKey(), func(context.Context) ssh.Signer { return signer }}, nil
 }
 
-// readKeyFile reads a regular file that only its owner may read.
+// readKeyFile reads a regular file that only its owner may read, or that is root's and given to us.
 func readKeyFile(file string) ([]byte, error) {
 	info, err := os.Stat(file)
 	if err != nil {
@@ -147,7 +148,11 @@ func readKeyFile(file string) ([]byte, error) {
 	if !info.Mode().IsRegular() {
 		return nil, errors.New("it is no regular file")
 	}
-	if mode := info.Mode().Perm(); mode&0o077 != 0 {
+	others := os.FileMode(0o077)
+	if s, ok := info.Sys().(*syscall.Stat_t); ok && s.Uid == 0 && os.Geteuid() != 0 {
+		others = 0o007 // root hands it to us by an access list, as systemd does with credentials: the group's bits are its mask
+	}
+	if mode := info.Mode().Perm(); mode&others != 0 {
 		return nil, fmt.Errorf("others may read it (mode %04o, want 0600); run: chmod 600 %s", mode, Quote(file))
 	}
 	f, err := os.Open(file)

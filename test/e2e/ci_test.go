@@ -85,6 +85,16 @@ func TestScriptsOfTheTemplatesForCI(t *testing.T) {
 		if out, status := run(keys); status != 0 {
 			t.Errorf("the action's image keys: status %d\n%s", status, out)
 		}
+		broken := s.dir + "/broken"
+		if err := os.Mkdir(broken, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(broken+"/env.yaml", []byte("evenkeel: 1\nname: Shop\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if out, status := run("cd broken\n" + keys); status != 1 || !strings.Contains(out, "env.yaml:2:7: error: ") {
+			t.Errorf("the action's image keys of a definition with errors: status %d\n%s", status, out)
+		}
 		if text, err := os.ReadFile(s.home + "/output"); err != nil || !strings.HasPrefix(string(text), "keys=") || len(text) < 20 {
 			t.Errorf("got output %q, %v", text, err)
 		}

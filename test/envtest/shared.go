@@ -171,6 +171,9 @@ func (h *hold) join(t testing.TB, p *place, file, name string) (err error) {
 	h.of, h.lock = p, lock
 	if p.s == nil {
 		h.of, h.lock = nil, nil
+		if syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil { // nobody else waits to share it
+			_ = os.Remove(lock.Name())
+		}
 		return errors.Join(err, lock.Close())
 	}
 	h.leave(t)
