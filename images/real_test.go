@@ -342,7 +342,7 @@ func TestRealBuildSurvivesKill(t *testing.T) {
 		if err := cmd.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}
-		_ = cmd.Wait() // it was killed
+		_ = cmd.Wait()                          // it was killed
 		deadline := time.Now().Add(time.Minute) // a busy computer takes its time
 		for len(usersOf(t, dir)) > 0 && time.Now().Before(deadline) {
 			time.Sleep(50 * time.Millisecond)
