@@ -195,14 +195,10 @@ func (r *oneRun) variables(ctx context.Context, machines []providers.Machine) (_
 			return nil, err
 		}
 	}
-	if r.scratch, err = r.user().NewScratch(r.s); err != nil {
+	if r.scratch, err = r.user().NewScratch(r.s, r.flag.String("identity"), r.self(), machines); err != nil {
 		return nil, err
 	}
-	file, err := r.user().WriteSSHConfig(r.s, r.scratch.Dir, r.flag.String("identity"), r.self(), machines)
-	if err != nil {
-		return nil, err
-	}
-	list := append(r.s.Variables(machines), "EVENKEEL_SSH_CONFIG="+file)
+	list := append(r.s.Variables(machines), "EVENKEEL_SSH_CONFIG="+filepath.Join(r.scratch.Dir, session.SSHConfigName))
 	if r.artifacts != "" {
 		list = append(list, "EVENKEEL_ARTIFACTS="+r.artifacts)
 	}

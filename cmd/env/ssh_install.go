@@ -157,10 +157,13 @@ func (c *call) writeInstalled(ctx context.Context, p *place, file string) ([]ssh
 	return hosts, writeFile(file, append([]byte(head), ssh.ConfigBlock(hosts)...))
 }
 
-// refreshSSH writes the environment's file anew where it is installed. That it could not is told, and no failure of the verb.
+// refreshSSH writes the environment's file anew where it is installed, and what `run` gave its command. That it could not is told, and no failure of the verb.
 func (c *call) refreshSSH(ctx context.Context, p *place) {
 	if ctx.Err() != nil {
 		return
+	}
+	if err := c.user().RefreshScratches(ctx, p.Session); err != nil {
+		fmt.Fprintf(c.Stderr, "evenkeel: cannot tell who uses this copy of its machines: %s\n", oneLine(err.Error()))
 	}
 	file, err := c.installedFile(p.Plan.Env)
 	if err == nil {

@@ -78,6 +78,7 @@ func TestArtifactsStayInTheirFolder(t *testing.T) {
 }
 
 func userAt(t *testing.T) (session.User, string) {
+	t.Helper()
 	state := t.TempDir()
 	return session.User{Env: []string{"XDG_STATE_HOME=" + state}}, filepath.Join(state, "evenkeel")
 }
@@ -122,7 +123,7 @@ func TestWhatADeadProcessKeptOfACopyGoesOnceTheCopyHasExpired(t *testing.T) {
 	authority := filepath.Join(state, "tls", "a1b2c3-shop.ci.run-abcdef")
 	var all []*session.Scratch
 	for range 2 {
-		x, err := u.NewScratch(s)
+		x, err := u.NewScratch(s, "", "", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -150,7 +151,7 @@ func TestWhatADeadProcessKeptOfACopyGoesWithTheCopy(t *testing.T) {
 	u, _ := userAt(t)
 	var all []*session.Scratch
 	for _, env := range []string{"shop.ci.run-abcdef", "shop.ci.run-abcdef", "shop.ci.run-ghijkl"} {
-		x, err := u.NewScratch(&session.Session{Core: &providers.Core{Plan: &envs.Plan{Env: env, Project: "a1b2c3", TTL: time.Hour}}})
+		x, err := u.NewScratch(&session.Session{Core: &providers.Core{Plan: &envs.Plan{Env: env, Project: "a1b2c3", TTL: time.Hour}}}, "", "", nil)
 		if err != nil {
 			t.Fatal(err)
 		}

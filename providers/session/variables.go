@@ -3,6 +3,7 @@
 package session
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -112,39 +113,47 @@ func (s *Session) SSHEntry(m providers.Machine, evenkeel string) (_ ssh.HostEntr
 	return entry, true, nil
 }
 
-// WriteSSHConfig writes into dir, a folder of the caller's own, what `ssh -F` needs to reach the machines by name, and returns the file to name there. said
-// is the private key that was named, "" for none; evenkeel the command's file, "" for unknown. Machines that OpenSSH has no way to are left out.
-func (u User) WriteSSHConfig(s *Session, dir, said, evenkeel string, machines []providers.Machine) (string, error) {
+// WriteSSHConfig writes into dir, a folder of the caller's own, what `ssh -F` needs to reach the machines by name: SSHConfigName is the file to name there. Each file is replaced in
+// one step. said is the private key that was named, "" for none; evenkeel the command's file, "" for unknown. Machines that OpenSSH has no way to are left out.
+func (u User) WriteSSHConfig(s *Session, dir, said, evenkeel string, machines []providers.Machine) error {
 	key, generated, err := u.KeyFiles(said)
 	if err != nil {
-		return "", err
+		return err
 	}
 	if key == "" && s.Plugin.Traits.Local {
 		key = generated
 	}
-	trusted, file := filepath.Join(dir, "known_hosts"), filepath.Join(dir, "ssh_config")
+	trusted, file := filepath.Join(dir, "known_hosts"), filepath.Join(dir, SSHConfigName)
 	known := ""
 	var hosts []ssh.HostEntry
 	for _, m := range sortedByPlan(machines) {
 		entry, ok, err := s.SSHEntry(m, evenkeel)
 		if err != nil {
-			return "", err
+			return err
 		}
 		if !ok {
 			continue
 		}
 		line, err := ssh.KnownHosts(m.HostName(), m.Labels[providers.LabelHostCA])
 		if err != nil {
-			return "", fmt.Errorf("cannot say how to trust machine %s: %w", m.Name, err)
+			return fmt.Errorf("cannot say how to trust machine %s: %w", m.Name, err)
 		}
 		entry.User, entry.IdentityFile, entry.KnownHosts = s.Plan.Access.User, key, trusted
 		known, hosts = known+line, append(hosts, entry)
 	}
-	if err := os.WriteFile(trusted, []byte(known), 0o600); err != nil {
-		return "", fmt.Errorf("cannot write %s: %w", trusted, err)
+	return errors.Join(replaceFile(trusted, []byte(known)), replaceFile(file, ssh.ConfigBlock(hosts)))
+}
+
+// replaceFile writes a file for this user only, which others read whole or as it was.
+func replaceFile(path string, text []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	if err != nil {
+		return fmt.Errorf("cannot write %s: %w", path, err)
 	}
-	if err := os.WriteFile(file, ssh.ConfigBlock(hosts), 0o600); err != nil {
-		return "", fmt.Errorf("cannot write %s: %w", file, err)
+	defer os.Remove(f.Name())
+	_, err = f.Write(text)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("cannot write %s: %w", path, err)
 	}
-	return file, nil
+	return os.Rename(f.Name(), path)
 }

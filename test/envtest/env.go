@@ -130,15 +130,15 @@ func (p *place) bringUp(t testing.TB, file, as string) error {
 	if p.reach, p.machines, err = again.Reach(ctx, p.machines); err != nil {
 		return err
 	}
-	if p.scratch, err = p.user.NewScratch(again); err != nil {
-		return err
-	}
 	evenkeel, err := exec.LookPath("evenkeel")
 	if err != nil {
 		evenkeel = "" // machines that only it could reach are left out
 	}
-	p.config, err = p.user.WriteSSHConfig(again, p.scratch.Dir, "", evenkeel, p.machines)
-	return err
+	if p.scratch, err = p.user.NewScratch(again, "", evenkeel, p.machines); err != nil {
+		return err
+	}
+	p.config = filepath.Join(p.scratch.Dir, session.SSHConfigName)
+	return nil
 }
 
 // told shows each stage of each machine once.
