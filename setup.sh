@@ -65,12 +65,12 @@ if [ ! -d /run/systemd/system ]; then
 		as_root chmod 0660 /dev/kvm
 	fi
 	for daemon in virtlogd libvirtd; do
-		if ! pgrep -x "$daemon" >/dev/null; then
+		if ! pgrep -r D,R,S -x "$daemon" >/dev/null; then
 			echo "setup: starting $daemon"
 			as_root "$daemon" -d
 		fi
 	done
-	if ! pgrep -x dockerd >/dev/null; then
+	if ! pgrep -r D,R,S -x dockerd >/dev/null; then
 		echo "setup: starting dockerd (its log: /var/log/dockerd.log)"
 		as_root sh -c 'setsid dockerd >>/var/log/dockerd.log 2>&1 </dev/null &'
 		tries=0

@@ -66,6 +66,7 @@ func (p *provider) connect(ctx context.Context) (err error) {
 	if ping.OSType != "" && ping.OSType != "linux" {
 		return &coded{providers.Unsupported, fmt.Errorf("it runs containers of %s; those of linux are needed", ping.OSType), ""}
 	}
+	p.turns.needed = ping.APIVersion != "" && versions.LessThan(ping.APIVersion, soundAPI)
 	p.abroad = u.Scheme != "unix" && !isLoopback(u.Hostname()) || u.Scheme == "ssh"
 	return nil
 }

@@ -22,6 +22,24 @@ import (
 // daemonOf is a stand-in that answers requests by method and path, without the API's version, on a socket of its own. Every other request finds nothing there.
 func daemonOf(t *testing.T, api string, answers map[string]string) json.RawMessage {
 	t.Helper()
+	return daemonAt(t, api, func(w http.ResponseWriter, request string) {
+		answer, ok := answers[request]
+		switch {
+		case !ok:
+			w.WriteHeader(http.StatusNotFound)
+			fmt.Fprintf(w, `{"message": "no answer to %s"}`, request)
+		case strings.HasPrefix(answer, "!"): // a failure
+			w.WriteHeader(http.StatusInternalServerError)
+			_ = json.NewEncoder(w).Encode(map[string]string{"message": answer[1:]})
+		default:
+			fmt.Fprint(w, answer)
+		}
+	})
+}
+
+// daemonAt is a stand-in that answers what it is asked: "GET /info", say.
+func daemonAt(t *testing.T, api string, answer func(w http.ResponseWriter, request string)) json.RawMessage {
+	t.Helper()
 	socket := filepath.Join(t.TempDir(), "d.sock")
 	l, err := net.Listen("unix", socket)
 	if err != nil {
@@ -31,18 +49,8 @@ func daemonOf(t *testing.T, api string, answers map[string]string) json.RawMessa
 		w.Header().Set("Api-Version", api)
 		w.Header().Set("Ostype", "linux")
 		w.Header().Set("Content-Type", "application/json")
-		path := strings.TrimPrefix(r.URL.Path, "/v"+api)
-		answer, ok := answers[r.Method+" "+path]
-		switch {
-		case path == "/_ping":
-		case !ok:
-			w.WriteHeader(http.StatusNotFound)
-			fmt.Fprintf(w, `{"message": "no answer to %s %s"}`, r.Method, path)
-		case strings.HasPrefix(answer, "!"): // a failure
-			w.WriteHeader(http.StatusInternalServerError)
-			_ = json.NewEncoder(w).Encode(map[string]string{"message": answer[1:]})
-		default:
-			fmt.Fprint(w, answer)
+		if path := strings.TrimPrefix(r.URL.Path, "/v"+api); path != "/_ping" {
+			answer(w, r.Method+" "+path)
 		}
 	})}}
 	s.Start()

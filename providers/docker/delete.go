@@ -53,11 +53,15 @@ func (p *provider) removeForwards(ctx context.Context, env, id string) error {
 
 // removeBoxes removes containers, at once.
 func (p *provider) removeBoxes(ctx context.Context, boxes []box) error {
+	return p.removeEach(boxes, func(b box) error { return p.removeContainer(ctx, b.ID) })
+}
+
+func (p *provider) removeEach(boxes []box, remove func(box) error) error {
 	errs := make([]error, len(boxes))
 	var work sync.WaitGroup
 	for i, b := range boxes {
 		work.Go(func() {
-			if err := p.removeContainer(ctx, b.ID); err != nil {
+			if err := remove(b); err != nil {
 				errs[i] = fmt.Errorf("container of %s: %w", b.name(), err)
 			}
 		})
@@ -107,22 +111,39 @@ func (p *provider) deleteEnv(ctx context.Context, env string, keepData bool) err
 	return p.removeNetworks(ctx, env)
 }
 
-// removeWithNetworks removes containers, and meanwhile the networks, of which the running ones are taken off first: either takes the daemon a while, and a container's
-// end lets go of its network only late. What is left of the networks is for removeNetworks.
+// removeWithNetworks removes containers and networks at once, after it has taken the containers off: each takes the daemon a while, and a container's end lets go of its
+// network only late. What is left of the networks is for removeNetworks.
 func (p *provider) removeWithNetworks(ctx context.Context, boxes []box, networks []network.Summary) error {
 	var work, off sync.WaitGroup
-	for _, b := range boxes {
-		if e := b.endpoint(); e != nil && b.running() {
-			off.Go(func() { _ = p.NetworkDisconnect(ctx, e.NetworkID, b.ID, true) }) // else its end does it
-		}
-	}
+	off.Add(len(boxes))
 	work.Go(func() {
 		off.Wait()
 		for _, n := range networks {
 			work.Go(func() { _ = p.NetworkRemove(ctx, n.ID) }) // whatever is wrong will be so once more
 		}
 	})
-	err := p.removeBoxes(ctx, boxes)
+	err := p.removeEach(boxes, func(b box) error {
+		err := p.takeOff(ctx, b)
+		off.Done()
+		if err != nil { // its end does it, too
+			return p.removeContainer(ctx, b.ID)
+		}
+		return p.removeInTurn(ctx, b.ID)
+	})
 	work.Wait()
 	return err
+}
+
+// takeOff takes a container off its network.
+func (p *provider) takeOff(ctx context.Context, b box) error {
+	e := b.endpoint()
+	if e == nil || !b.joined() {
+		return nil
+	}
+	done, err := p.turns.take(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	return p.NetworkDisconnect(ctx, e.NetworkID, b.ID, true)
 }

@@ -40,6 +40,7 @@ type provider struct {
 	log    hclog.Logger
 	// abroad: the daemon may run on another computer, so that its other clients' processes cannot be looked at.
 	abroad bool
+	turns  turns
 
 	mu   sync.Mutex
 	info *system.Info // nil until first needed
@@ -63,7 +64,7 @@ func open(ctx context.Context, raw json.RawMessage, log hclog.Logger) (providers
 	if log == nil {
 		log = hclog.NewNullLogger()
 	}
-	p := &provider{config: c, log: log.Named("docker")}
+	p := &provider{config: c, log: log.Named("docker"), turns: turns{turn: make(chan struct{}, 1)}}
 	if err := p.connect(ctx); err != nil {
 		return nil, connectError(p.address(), err)
 	}

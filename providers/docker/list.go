@@ -27,6 +27,15 @@ func (b box) name() string { return b.Labels[labelName] }
 
 func (b box) running() bool { return b.State == container.StateRunning }
 
+// joined: it is on its network, as it is from its start to its end.
+func (b box) joined() bool {
+	switch b.State {
+	case container.StateCreated, container.StateExited, container.StateDead:
+		return false
+	}
+	return true
+}
+
 // endpoint is the container's place in its environment's network, or nil.
 func (b box) endpoint() *network.EndpointSettings {
 	if b.NetworkSettings == nil {

@@ -132,9 +132,14 @@ func sameProject(b box, spec providers.Spec) error {
 
 // boot starts the machine's container: its last deed, after which it is whole.
 func (p *provider) boot(ctx context.Context, id string) error {
+	done, err := p.turns.take(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
 	hold, cancel := steady(ctx)
 	defer cancel()
-	err := p.ContainerStart(hold, id, container.StartOptions{})
+	err = p.ContainerStart(hold, id, container.StartOptions{})
 	if err != nil && (says(err, "Address already in use") || isNetworkGone(err)) {
 		return fmt.Errorf("%w: %w", errTaken, err)
 	}

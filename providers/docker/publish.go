@@ -117,7 +117,13 @@ func (p *provider) forward(ctx context.Context, m box, n network.Summary, ports 
 	if err != nil || !start {
 		return made.ID, err
 	}
-	if err := p.ContainerStart(hold, made.ID, container.StartOptions{}); err != nil {
+	done, err := p.turns.take(ctx)
+	if err != nil {
+		return made.ID, err
+	}
+	err = p.ContainerStart(hold, made.ID, container.StartOptions{})
+	done()
+	if err != nil {
 		return made.ID, lostPort(err, ports)
 	}
 	return made.ID, p.forwarding(ctx, made.ID)
@@ -167,6 +173,16 @@ func lostPort(err error, ports []port) error {
 
 // removeContainer removes a container at once, running or not. Absent is success; a removal that somebody else began is waited for.
 func (p *provider) removeContainer(ctx context.Context, id string) error {
+	done, err := p.turns.take(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	return p.removeInTurn(ctx, id)
+}
+
+// removeInTurn is removeContainer for who has a turn, or has taken the container off its network.
+func (p *provider) removeInTurn(ctx context.Context, id string) error {
 	for {
 		err := p.ContainerRemove(ctx, id, container.RemoveOptions{Force: true})
 		if err == nil || errdefs.IsNotFound(err) {

@@ -115,6 +115,11 @@ func (p *provider) stopMachine(ctx context.Context, id string) error {
 			return err
 		}
 	}
+	done, err := p.turns.take(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
 	seconds := int(grace.Seconds())
 	if err := p.ContainerStop(ctx, id, container.StopOptions{Timeout: &seconds}); err != nil {
 		return err
