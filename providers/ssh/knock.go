@@ -48,6 +48,9 @@ func knock(ctx context.Context, connect func(context.Context) (net.Conn, error))
 			if a.err == nil {
 				return a.conn, nil
 			}
+			if over(ctx) {
+				continue // what cut this one short says nothing of the machine
+			}
 			last = a.err
 			if errors.Is(last, errMute) {
 				continue
@@ -72,6 +75,12 @@ func knock(ctx context.Context, connect func(context.Context) (net.Conn, error))
 			}
 		}
 	}
+}
+
+// over: ctx has ended, or would have by now. A connection that is being made ends at the same moment, and may be heard of first.
+func over(ctx context.Context) bool {
+	deadline, ok := ctx.Deadline()
+	return ctx.Err() != nil || ok && !time.Now().Before(deadline)
 }
 
 // firstWord is one connection over which something came.
