@@ -5,12 +5,13 @@ package images
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"github.com/evenkeel/evenkeel/internal/filelock"
 )
 
 // flock is a lock on a file, held until unlock or until the process ends.
@@ -20,31 +21,11 @@ func (l *flock) unlock() { l.f.Close() }
 
 // tryLock locks the file name, making it if needed. It returns nil where another holds it.
 func tryLock(name string) (*flock, error) {
-	for {
-		f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o644)
-		if err != nil {
-			return nil, err
-		}
-		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if errors.Is(err, syscall.EWOULDBLOCK) {
-			f.Close()
-			return nil, nil
-		}
-		if err != nil {
-			f.Close()
-			return nil, fmt.Errorf("cannot lock %s: %w", name, err)
-		}
-		if sameFile(f, name) {
-			return &flock{f}, nil
-		}
-		f.Close() // a sweeper removed the file between our opening and locking it
+	f, err := filelock.Try(name, 0o644)
+	if f == nil {
+		return nil, err
 	}
-}
-
-func sameFile(f *os.File, name string) bool {
-	a, err1 := f.Stat()
-	b, err2 := os.Stat(name)
-	return err1 == nil && err2 == nil && os.SameFile(a, b)
+	return &flock{f}, nil
 }
 
 // lockWait is how often a held lock is tried again.
@@ -86,25 +67,23 @@ func diskUsage(dir string) int64 {
 }
 
 // Alone waits until no other process of this computer brings the artefact to a place, and keeps others waiting until done: what eight of them would do at once, one does,
-// and the others find it done. busy is called once where another is at it. A process that dies leaves nothing locked. Where files cannot be locked, as on some network file
-// systems, nobody waits.
+// and the others find it done. busy is called once where another is at it. A process that dies leaves nothing locked. Where the file cannot be opened or locked, as on some
+// network file systems, nobody waits: an error is only ever that ctx has ended.
 func (a Artefact) Alone(ctx context.Context, busy func()) (done func(), err error) {
 	f, err := os.Open(a.Path)
 	if err != nil {
-		return nil, fmt.Errorf("cannot open artefact: %w", err)
+		return func() {}, nil // who reads it next says why
 	}
-	for first := true; ; first = false {
-		if !errors.Is(syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB), syscall.EWOULDBLOCK) {
-			return func() { _ = f.Close() }, nil // read only
-		}
+	for first := true; errors.Is(syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB), syscall.EWOULDBLOCK); first = false {
 		if first {
 			busy()
 		}
 		select {
 		case <-ctx.Done():
-			_ = f.Close()
+			_ = f.Close() // read only
 			return nil, context.Cause(ctx)
 		case <-time.After(lockWait):
 		}
 	}
+	return func() { _ = f.Close() }, nil
 }

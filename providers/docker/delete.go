@@ -32,7 +32,7 @@ func (p *provider) deleteMachine(ctx context.Context, id string) error {
 
 // remove takes a machine away, its container last, since that is what the rest is found by. With an environment's last machine its network goes.
 func (p *provider) remove(ctx context.Context, env, id string) error {
-	if err := errors.Join(p.removeForwards(ctx, env, id)); err != nil {
+	if err := p.removeForwards(ctx, env, id); err != nil {
 		return err
 	}
 	if err := p.removeContainer(ctx, id); err != nil {

@@ -49,11 +49,8 @@ func (p *provider) putImage(ctx context.Context, img images.Image, progress prov
 	done, err := tree.Alone(ctx, func() {
 		progress.Emit(providers.Event{Subject: img.Recipe, Stage: "upload", Detail: "waiting for another run that loads it"})
 	})
-	switch {
-	case ctx.Err() != nil:
-		return "", ctx.Err()
-	case err != nil:
-		return "", &coded{providers.Invalid, err, ""}
+	if err != nil {
+		return "", err
 	}
 	defer done()
 	if ref, err := p.find(ctx, img, info); err != nil || ref != "" { // the other run's

@@ -68,11 +68,8 @@ func (p *provider) putImage(ctx context.Context, img images.Image, progress prov
 	done, err := img.Artefacts[images.QCOW2].Alone(ctx, func() {
 		progress.Emit(providers.Event{Subject: img.Recipe, Stage: "upload", Detail: "waiting for another run that stores it"})
 	})
-	switch {
-	case ctx.Err() != nil:
-		return "", ctx.Err()
-	case err != nil:
-		return "", &coded{providers.Invalid, err, ""}
+	if err != nil {
+		return "", err
 	}
 	defer done()
 	if whole, err := pool.hasImage(i); err != nil || whole { // the other run's

@@ -4,7 +4,6 @@ package session
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/evenkeel/evenkeel/internal/filelock"
 )
 
 // Lock is the right to change an environment from this computer. The kernel gives it back when the last process that holds the file ends: this
@@ -53,24 +54,14 @@ func (u User) TryLock(env string) (lock *Lock, holder string, err error) {
 		return nil, "", fmt.Errorf("cannot make folder %s: %w", dir, err)
 	}
 	path := filepath.Join(dir, env+".lock")
-	var f *os.File
-	for {
-		if f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600); err != nil {
-			return nil, "", fmt.Errorf("cannot lock environment %s: %w", env, err)
-		}
-		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if errors.Is(err, syscall.EWOULDBLOCK) {
-			defer f.Close()
-			return nil, holderOf(f), nil
-		}
-		if err != nil || sameFile(f, path) {
-			break
-		}
-		_ = f.Close() // who had it has taken it away meanwhile; the next one is another file
+	f, err := filelock.Try(path, 0o600)
+	switch {
+	case err != nil:
+		return nil, "", fmt.Errorf("cannot lock environment %s: %w", env, err)
+	case f == nil:
+		return nil, holderOf(path), nil
 	}
-	if err == nil {
-		err = f.Truncate(0)
-	}
+	err = f.Truncate(0)
 	if err == nil {
 		_, err = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
 	}
@@ -81,9 +72,12 @@ func (u User) TryLock(env string) (lock *Lock, holder string, err error) {
 	return &Lock{f}, "", nil
 }
 
-func holderOf(f *os.File) string {
-	text := make([]byte, 32)
-	n, _ := f.ReadAt(text, 0) // empty: the other has just taken it
+func holderOf(path string) string {
+	text, n := make([]byte, 32), 0
+	if f, err := os.Open(path); err == nil { // else its holder has just gone
+		n, _ = f.ReadAt(text, 0) // empty: the other has just taken it
+		_ = f.Close()            // read only
+	}
 	pid, err := strconv.Atoi(strings.TrimSpace(string(text[:n])))
 	if err != nil {
 		return "another evenkeel"
@@ -98,11 +92,4 @@ func holderOf(f *os.File) string {
 func (l *Lock) Release() {
 	_ = os.Remove(l.file.Name()) // else the next Release does
 	_ = l.file.Close()
-}
-
-// sameFile reports whether what was opened by that name is still what has it.
-func sameFile(f *os.File, path string) bool {
-	opened, err := f.Stat()
-	named, err2 := os.Stat(path)
-	return err == nil && err2 == nil && os.SameFile(opened, named)
 }

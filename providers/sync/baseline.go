@@ -11,8 +11,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
+
+	"github.com/evenkeel/evenkeel/internal/filelock"
 )
 
 // record is what both sides held at a path when they were last alike.
@@ -97,25 +98,15 @@ func Forget(dir, env string) error {
 
 // forgetLock removes a lock that nobody holds. Who waits for it sees that it went.
 func forgetLock(file string) error {
-	f, err := os.Open(file)
-	if errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Stat(file); errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
-	if err != nil {
-		return err
+	f, err := filelock.Try(file, 0o600)
+	if f == nil {
+		return err // nil: it is somebody's now
 	}
 	defer f.Close()
-	if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil || !isAt(f, file) {
-		return nil // somebody else's now
-	}
 	return os.Remove(file)
-}
-
-// isAt: file is still the name of f.
-func isAt(f *os.File, file string) bool {
-	a, err := f.Stat()
-	b, err2 := os.Stat(file)
-	return err == nil && err2 == nil && os.SameFile(a, b)
 }
 
 // hold waits until nobody else syncs with the baseline in file. The kernel lets go when this process ends.
@@ -124,17 +115,12 @@ func hold(ctx context.Context, file string) (release func(), err error) {
 		return nil, fmt.Errorf("cannot keep what was synced: %w", err)
 	}
 	for {
-		f, err := os.OpenFile(file+".lock", os.O_RDWR|os.O_CREATE, 0o600)
+		f, err := filelock.Try(file+".lock", 0o600)
 		if err != nil {
 			return nil, fmt.Errorf("cannot keep what was synced: %w", err)
 		}
-		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if err == nil && isAt(f, file+".lock") {
+		if f != nil {
 			return func() { _ = f.Close() }, nil
-		}
-		_ = f.Close() // another's, or one that Forget removed meanwhile
-		if err != nil && !errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, fmt.Errorf("cannot lock %s: %w", file, err)
 		}
 		select {
 		case <-ctx.Done():
